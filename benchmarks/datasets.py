@@ -1,0 +1,140 @@
+"""Data to compare methods on, each as a part to train on and a held-out part to evaluate on.
+
+Which part is held out is the loader's `evaluate`: the test part of a dataset is not even read for ``"validation"``.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.datasets import fetch_openml, load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+HELD_OUT_SHARE = 0.25  # of the rows, for data that come without a test part
+MNIST_TRAIN, MNIST_VALIDATION = 60_000, 10_000  # all training images; the last of them, which validate
+
+
+class Part(NamedTuple):
+    """Rows and their labels."""
+
+    X: np.ndarray
+    y: np.ndarray
+
+
+class Split(NamedTuple):
+    """What to train on and what to evaluate on; `image_shape` is None where the rows are no images."""
+
+    name: str
+    train: Part
+    held_out: Part
+    image_shape: tuple | None = None
+
+
+def digits(*, evaluate="test", seed=0):
+    """Give scikit-learn's 1,797 images of 8 x 8 pixels, scaled to [0, 1].
+
+    Parameters
+    ----------
+    evaluate : {"validation", "test"}, default="test"
+        The part to hold out. The test part is a quarter of the rows, the validation part a quarter of the others.
+    seed : int, default=0
+        Of the split.
+
+    Returns
+    -------
+    split : Split
+    """
+    X, y = load_digits(return_X_y=True)
+    return Split("digits", *_hold_out((X / 16).astype(np.float32), y, evaluate, seed), image_shape=(8, 8))
+
+
+def mnist(data_dir=None, *, evaluate="validation", train_size=20_000):
+    """Give MNIST, scaled to [0, 1]; the validation part is the last 10,000 training images.
+
+    Parameters
+    ----------
+    data_dir : path-like, default=None
+        Folder with `mnist.npz`: X_train (60000, 28, 28), y_train, X_test (10000, 28, 28), y_test. None downloads the
+        images from OpenML, which needs pandas.
+    evaluate : {"validation", "test"}, default="validation"
+        The part to hold out.
+    train_size : int, default=20_000
+        Number of training images: the first ones.
+
+    Returns
+    -------
+    split : Split
+
+    Raises
+    ------
+    ValueError
+        If `train_size` asks for validation images or for more than there are.
+    """
+    X, y = _read_mnist(data_dir, "train")
+    available = len(X) - MNIST_VALIDATION if evaluate == "validation" else len(X)
+    if not 1 <= train_size <= available:
+        raise ValueError(f"train_size={train_size} must be 1 to {available}: the other images are held out.")
+    train = _flat_images(X[:train_size], y[:train_size])
+    if evaluate == "validation":
+        held_out = _flat_images(X[-MNIST_VALIDATION:], y[-MNIST_VALIDATION:])
+    else:
+        held_out = _flat_images(*_read_mnist(data_dir, "test"))
+    return Split("mnist", train, held_out, image_shape=(28, 28))
+
+
+def table_paths(data_dir):
+    """Files of the tables in `data_dir/tabular`, by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    folder = Path(data_dir) / "tabular"
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise FileNotFoundError(f"There is no table (*.npz) in {folder}.")
+    return paths
+
+
+def table(path, *, evaluate="test", seed=0):
+    """Give a table, standardised by its training part.
+
+    Parameters
+    ----------
+    path : path-like
+        An npz file of X (n, p) and y (n,).
+    evaluate : {"validation", "test"}, default="test"
+        The part to hold out, as for :func:`digits`.
+    seed : int, default=0
+        Of the split.
+
+    Returns
+    -------
+    split : Split
+    """
+    with np.load(path) as file:
+        train, held_out = _hold_out(file["X"], file["y"], evaluate, seed)
+    scaler = StandardScaler().fit(train.X)
+    return Split(Path(path).stem, *(Part(scaler.transform(part.X), part.y) for part in (train, held_out)))
+
+
+def _hold_out(X, y, evaluate, seed):
+    X_train, X_held_out, y_train, y_held_out = train_test_split(X, y, test_size=HELD_OUT_SHARE, random_state=seed)
+    if evaluate == "validation":
+        return _hold_out(X_train, y_train, "test", seed)
+    return Part(X_train, y_train), Part(X_held_out, y_held_out)
+
+
+def _read_mnist(data_dir, part):
+    if data_dir is not None:
+        with np.load(Path(data_dir) / "mnist.npz") as file:
+            return file[f"X_{part}"], file[f"y_{part}"]
+    X, y = fetch_openml("mnist_784", version=1, as_frame=False, return_X_y=True)
+    rows = slice(MNIST_TRAIN) if part == "train" else slice(MNIST_TRAIN, None)
+    return X[rows], y[rows].astype(int)
+
+
+def _flat_images(X, y):
+    return Part((X.reshape(len(X), -1) / np.float32(255)).astype(np.float32, copy=False), y)

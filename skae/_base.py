@@ -1,0 +1,428 @@
+"""What all estimators share: fit, transform and back, scores, files."""
+
+import math
+from abc import abstractmethod
+from contextlib import contextmanager
+from copy import deepcopy
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
+
+from skae import _anchors
+from skae._bodies import ACTIVATIONS
+from skae._border import Rows, measure
+from skae._bounds import OUTPUTS
+from skae._losses import LOSSES, Objective
+from skae._networks import Autoencoder
+from skae._scores import explained_variance
+from skae._summary import summarize
+from skae._training import find_device, fit_net, make_net, training_settings
+
+_FLOATS = [np.float64, np.float32]
+_CHUNK = 1024  # rows that go through the network together, where no gradient is needed
+
+
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Everything but the parts that a subclass names by its hooks: body, code, corruption and loss."""
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "code_activation": [StrOptions({"identity", "relu"})],
+        "output_activation": [StrOptions({"auto", "clip", "identity", "sigmoid"})],
+        "init": [StrOptions({"pca", "random"})],
+        "loss": [StrOptions(set(LOSSES))],
+        "optimizer": [StrOptions({"adam"}), type],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "random_state": ["random_state"],
+        "device": [str, torch.device],
+        "skorch_callbacks": [list, None],
+        "verbose": ["verbose"],
+    }
+
+    # Hooks: the parts that an estimator is made of. `architecture` is a dict of plain values, fixed by `fit`.
+
+    @abstractmethod
+    def _describe_parts(self):
+        """Plain values from which the hooks below make their parts, beside the sizes that all estimators have."""
+
+    @abstractmethod
+    def _body(self, architecture):
+        """Residual paths of encoder and decoder; see :mod:`skae._bodies`."""
+
+    @abstractmethod
+    def _code(self, architecture):
+        """The code; see :mod:`skae._codes`."""
+
+    @abstractmethod
+    def _corruption(self, architecture):
+        """The corruption; see :mod:`skae._corruptions`."""
+
+    # Fit
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, *, X_val=None):
+        """Train on the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, at least two.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        X_val : array-like of shape (n_validation_samples, n_features), default=None
+            Rows that choose the epoch to keep, instead of a `validation_fraction` of X. In a Pipeline they have to be
+            transformed as X is: see its `transform_input`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or a combination of them cannot hold, or X or X_val is not a finite numeric table of the
+            right width. The estimator is then as it was before.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the loss is no longer finite; the best epoch until then is kept.
+        """
+        with _unchanged_on_failure(self):
+            self._check_combinations()
+            device = find_device(self.device)
+            X = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
+            X_val = self._validate_validation_rows(X, X_val)
+            self._fit(X, X_val, device)
+        return self
+
+    def _check_combinations(self):
+        """Refuse parameters that cannot hold, alone or together."""
+        for name in ("n_components", "batch_size", "max_iter"):
+            if isinstance(getattr(self, name), bool):  # an Integral for Python
+                raise ValueError(f"{name}={getattr(self, name)!r} is no number: give an int.")
+        needs_random = {"code_activation": "relu", "output_activation": "sigmoid", "loss": "log_loss"}
+        for name, value in needs_random.items():
+            if self.init == "pca" and getattr(self, name) == value:
+                raise ValueError(
+                    f"{name}={value!r} cannot start as PCA, whose codes and output are linear: set init='random' or"
+                    f" choose another {name}."
+                )
+        if self.loss == "log_loss" and self.output_activation not in ("auto", "sigmoid"):
+            raise ValueError(
+                f"loss='log_loss' needs output in (0, 1): set output_activation='sigmoid' instead of"
+                f" {self.output_activation!r}, or choose another loss."
+            )
+        if isinstance(self.optimizer, type) and torch.optim.Optimizer not in self.optimizer.__mro__[1:]:
+            raise ValueError(
+                f"optimizer={self.optimizer!r} is no torch.optim.Optimizer: give 'adam' or a class such as torch.optim.SGD."
+            )
+
+    def _validate_validation_rows(self, X, X_val):
+        if X_val is None:
+            return None
+        _check_feature_names(self, X_val, reset=False)
+        X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
+        if not len(X_val):
+            raise ValueError("X_val has no rows: give at least one, or None to take a validation_fraction of X.")
+        if X_val.shape[1] != X.shape[1]:
+            raise ValueError(f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
+        return X_val
+
+    def _fit(self, X, X_val, device):
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        sigmoid = self.output_activation == "sigmoid" or self.loss == "log_loss"
+        if sigmoid:
+            _check_unit_interval(X, "X")
+        self._border, self.mean_ = measure(
+            X,
+            standardize=not sigmoid,  # the textbook network sees the values that it has to give back
+            bounded=self.output_activation in ("auto", "clip") and not sigmoid,
+            everywhere=self.output_activation == "clip",
+        )
+        if X_val is not None:
+            if sigmoid:
+                _check_unit_interval(X_val, "X_val")
+            self._border.check_range(X_val, "X_val")
+        self.n_components_ = self._resolve_n_components()
+        self._architecture = self._describe_parts() | {
+            "n_features": self.n_features_in_,
+            "n_components": self.n_components_,
+            "anchored": self.init == "pca",
+            "output": "sigmoid" if sigmoid else "clip" if self._border.is_bounded else "identity",
+            "loss": self.loss,
+        }
+        module = self._start(X, seed)
+        rng = np.random.default_rng(seed)
+        train, validation = self._split(X, X_val, device, rng)
+        self.net_ = self._make_net(module, device, len(train), rng)
+        curves = fit_net(self.net_, train, validation, rng=torch.Generator(device).manual_seed(seed))
+        self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _resolve_n_components(self):
+        if self.n_components == "auto":
+            return min(32, max(1, self.n_features_in_ // 2))
+        return int(self.n_components)
+
+    def _start(self, X, seed):
+        """The module as it is before the first epoch. Torch's global random state is left alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            module = self._build()
+        if self._architecture["anchored"]:
+            module.start_at(_anchors.pca(X, self._border, module.code_width, random_state=seed))
+        if self._border.is_bounded:
+            module.output.set_bounds(*self._border.standardized_bounds)
+        return module
+
+    def _build(self):
+        """The module of the fitted architecture; its weights are to be set by the caller."""
+        architecture = self._architecture
+        return Autoencoder(
+            self._body(architecture),
+            self._code(architecture),
+            OUTPUTS[architecture["output"]](architecture["n_features"]),
+            self._corruption(architecture),
+            n_features=architecture["n_features"],
+            n_components=architecture["n_components"],
+            anchored=architecture["anchored"],
+        )
+
+    def _split(self, X, X_val, device, rng):
+        """Rows to train on and rows to choose the epoch by."""
+        if X_val is not None:
+            return Rows(X, self._border, device), Rows(X_val, self._border, device)
+        if self.validation_fraction is None:
+            rows = Rows(X, self._border, device)
+            return rows, rows
+        order = rng.permutation(len(X))
+        n_validation = min(len(X) - 1, math.ceil(self.validation_fraction * len(X)))
+        held_out, trained_on = np.sort(order[:n_validation]), np.sort(order[n_validation:])
+        return Rows(X, self._border, device, trained_on), Rows(X, self._border, device, held_out)
+
+    def _make_net(self, module, device, n_rows, rng):
+        settings = training_settings(
+            optimizer=self.optimizer,
+            learning_rate_init=self.learning_rate_init,
+            alpha=self.alpha,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            n_rows=n_rows,
+            skorch_callbacks=self.skorch_callbacks,
+            verbose=self.verbose,
+            rng=rng,
+        )
+        return make_net(module, self._objective(module), device, **settings)
+
+    def _objective(self, module):
+        return Objective(LOSSES[self._architecture["loss"]], module.code.penalty)
+
+    # Apply
+
+    @property
+    def history_(self):
+        """History of the skorch net: a list with a dict an epoch."""
+        check_is_fitted(self)
+        return self.net_.history
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+    @property
+    def _code_unit(self):
+        """What a code of the network is multiplied by on its way out."""
+        return self._border.scale if self.net_.module_.code.in_unit_of_data else 1.0
+
+    def transform(self, X):
+        """Codes of the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to code.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), of the dtype of X
+            In the unit of the data, as PCA's: before training they equal ``PCA(n_components).fit_transform(X)``.
+        """
+        X = self._validate_rows(X)
+        codes = self._apply(Autoencoder.encode, X, self._border.standardize)
+        codes *= X.dtype.type(self._code_unit)
+        return codes
+
+    def inverse_transform(self, X):
+        """Rows from codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes, as `transform` gives them.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features), of the dtype of X
+            Reconstructed rows.
+        """
+        check_is_fitted(self)
+        codes = check_array(X, dtype=_FLOATS)
+        if codes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but the codes of this {type(self).__name__} have {self.n_components_}:"
+                " give inverse_transform what transform returns."
+            )
+        unit = codes.dtype.type(self._code_unit)
+        return self._border.unstandardize(self._apply(Autoencoder.decode, codes, lambda Z: Z / unit))
+
+    def reconstruct(self, X):
+        """``inverse_transform(transform(X))`` in one pass.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to reconstruct.
+
+        Returns
+        -------
+        X_hat : ndarray of shape (n_samples, n_features), of the dtype of X
+            Reconstructed rows.
+        """
+        return self._reconstruct(self._validate_rows(X))
+
+    def score(self, X, y=None, sample_weight=None):
+        r"""R² of the reconstruction, all features together.
+
+        .. math:: R^2 = 1 - \sum_{ij} (x_{ij} - \hat x_{ij})^2 / \sum_{ij} (x_{ij} - \bar x_j)^2
+
+        Comparable across scales and with :func:`skae.reconstruction_score` of PCA. It rises with `n_components`: a search
+        over that needs a step behind the codes, or it picks the largest.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to reconstruct.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        score : float
+            At most 1, without unit.
+        """
+        X = self._validate_rows(X)
+        return explained_variance(X, self._reconstruct(X), sample_weight)
+
+    def score_samples(self, X):
+        """Minus the mean squared error of each row; low means unusual.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to reconstruct.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), of the dtype of X
+            In the squared unit of the data, at most 0.
+        """
+        X = self._validate_rows(X)
+        return -np.square(X - self._reconstruct(X)).mean(axis=1)
+
+    def summary(self):
+        """Parameters of the network.
+
+        Returns
+        -------
+        summary : Summary
+            A named tuple of `rows` (name, shape and count of each parameter) and the totals `encoder`, `decoder` and
+            `total`; ``print`` shows it as a table.
+        """
+        check_is_fitted(self)
+        return summarize(self.net_.module_)
+
+    def _validate_rows(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=_FLOATS, reset=False)
+
+    def _reconstruct(self, X):
+        return self._border.unstandardize(self._apply(lambda module, u: module(u)[0], X, self._border.standardize))
+
+    def _apply(self, function, X, prepare):
+        """``function(module, rows)`` of the prepared rows of X, a chunk of them at a time, in the dtype of X."""
+        module, device = self.net_.module_, torch.device(self.net_.device)
+        if X.dtype == np.float64:  # trained in float32, which is all that Apple's GPUs have
+            device = torch.device("cpu") if device.type == "mps" else device
+            module = deepcopy(module).to(device, torch.float64)
+        with torch.inference_mode():
+            parts = [function(module, torch.from_numpy(prepare(X[rows])).to(device)) for rows in gen_batches(len(X), _CHUNK)]
+            return torch.cat(parts).numpy(force=True)
+
+    # Files: the fitted state is numpy; the net is made again from it, on the device that is there
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            net = state.pop("net_")
+            state["_weights"] = {name: w.numpy(force=True) for name, w in net.module_.state_dict().items()}
+            state["_history"] = list(net.history)
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        weights, history = state.pop("_weights", None), state.pop("_history", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.net_ = self._restore_net(weights, history)
+
+    def _restore_net(self, weights, history):
+        with torch.random.fork_rng(devices=[]):
+            module = self._build()
+        module.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
+        try:
+            device = find_device(self.device)
+        except ValueError:  # fitted on a device that is not here
+            device = find_device("auto")
+        net = make_net(module.eval(), self._objective(module), device)
+        net.history.extend(history)
+        return net
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _check_unit_interval(X, name):
+    low, high = X.min(), X.max()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{name} must lie in [0, 1] where the output is a sigmoid, but it reaches from {low:.6g} to {high:.6g}: scale it"
+            " with sklearn.preprocessing.MinMaxScaler(clip=True), or choose another output_activation and loss."
+        )
+
+
+@contextmanager
+def _unchanged_on_failure(estimator):
+    """Put the attributes back if the block fails or is interrupted."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

@@ -1,0 +1,132 @@
+"""The border between numpy and torch, and between the units of the data and those of the network.
+
+On the network's side a row is ``u = (x - mean) / scale`` with one scale for all features (the root of the mean feature
+variance), so that squared error in ``u`` is PCA's objective up to a constant. On this side it is what the user gave.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.utils import gen_batches
+
+from skae._bounds import bounds
+
+# Squared differences of standardised values are summed in float32 while training.
+_LARGEST = float(np.sqrt(np.finfo(np.float32).max))
+
+
+@dataclass
+class Border:
+    """Map rows to the network's units and back.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (n_features,), float64
+    scale : float
+        In the unit of the data.
+    lower, upper : ndarray of shape (n_features,), float64
+        Bounds of the output in the unit of the data; infinite where there is none.
+    """
+
+    mean: np.ndarray
+    scale: float
+    lower: np.ndarray
+    upper: np.ndarray
+
+    def standardize(self, X):
+        """``(X - mean) / scale`` in the dtype of X."""
+        mean = self.mean.astype(X.dtype)
+        U = X - mean  # exact in float32 too where the offset is large; then take off what rounding the mean left
+        if X.dtype == np.float32:
+            U -= (self.mean - mean).astype(X.dtype)
+        U *= X.dtype.type(1 / self.scale)
+        return U
+
+    def unstandardize(self, U):
+        """``mean + scale * U``, within the bounds, in the dtype of U."""
+        X = U * U.dtype.type(self.scale)
+        X += self.mean.astype(U.dtype)
+        # The network has clipped already; this takes off what rounding has put beyond the bounds.
+        return np.clip(X, self.lower.astype(U.dtype), self.upper.astype(U.dtype), out=X)
+
+    @property
+    def is_bounded(self):
+        """Whether any feature has a bound."""
+        return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+
+    @property
+    def standardized_bounds(self):
+        return (self.lower - self.mean) / self.scale, (self.upper - self.mean) / self.scale
+
+    def check_range(self, X, name):
+        """Refuse rows that float32 cannot hold once they are standardised."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            extremes = np.stack([X.min(axis=0), X.max(axis=0)])
+            largest = np.abs(self.standardize(extremes)).max()
+        if not largest < _LARGEST:
+            raise ValueError(
+                f"{name} has values too large to train on: centred and divided by the scale {self.scale:.3g} they reach"
+                f" {largest:.3g}, and float32 squares end at {_LARGEST:.3g}. Rescale the columns of {name}, for"
+                " instance with sklearn.preprocessing.StandardScaler or RobustScaler."
+            )
+
+
+def measure(X, *, standardize, bounded, everywhere=False, chunk_size=1024):
+    """The border that suits the rows of X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    standardize : bool
+        False leaves the data as they are: mean 0, scale 1.
+    bounded : bool
+        Whether to look for bounds of the output; `everywhere` is passed on to :func:`skae._bounds.bounds`.
+
+    Returns
+    -------
+    border : Border
+    mean : ndarray of shape (n_features,)
+        Mean of the features, whether it is taken off or not.
+    """
+    n_features = X.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = X.mean(axis=0, dtype=np.float64)
+        variance = np.zeros(n_features)
+        for chunk in gen_batches(len(X), chunk_size):
+            variance += np.square(X[chunk] - mean).sum(axis=0) / len(X)
+        scale = float(np.sqrt(variance.mean()))
+    if not np.isfinite(scale):
+        raise ValueError(
+            f"X has values too large to train on: its largest is {np.abs(X).max():.3g}, and the variance overflows. Rescale"
+            " its columns, for instance with sklearn.preprocessing.StandardScaler or RobustScaler."
+        )
+    no_bounds = np.full(n_features, -np.inf), np.full(n_features, np.inf)
+    lower, upper = bounds(X, everywhere=everywhere, chunk_size=chunk_size) if bounded else no_bounds
+    if standardize:
+        border = Border(mean, scale or 1.0, lower, upper)  # a scale of 0: all columns are constant
+    else:
+        border = Border(np.zeros(n_features), 1.0, lower, upper)
+    border.check_range(X, "X")
+    return border, mean
+
+
+class Rows(torch.utils.data.Dataset):
+    """Some rows of an array, standardised in float32 batch by batch, so that no second copy of the data is made.
+
+    ``rows[i]`` with an array or slice of positions gives ``(u, target)``; both are the same tensor here.
+    """
+
+    def __init__(self, X, border, device, rows=None):
+        self.X = X
+        self.border = border
+        self.device = device
+        self.rows = np.arange(len(X)) if rows is None else rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, positions):
+        U = self.border.standardize(self.X[self.rows[positions]])
+        u = torch.from_numpy(U.astype(np.float32, copy=False)).to(self.device)
+        return u, u

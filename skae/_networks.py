@@ -1,0 +1,84 @@
+"""The one module: an autoencoder composed of a body, an anchor, a code, an output and a corruption."""
+
+import torch
+from torch import nn
+
+
+class AnchoredMap(nn.Module):
+    """``x -> V x + f(x)``: a linear path V and a residual path f.
+
+    Parameters
+    ----------
+    residual : nn.Sequential
+        Its last layer starts at zero where there is a linear path.
+    linear : nn.Linear or None
+        None leaves the residual path alone: the textbook network.
+    """
+
+    def __init__(self, residual, linear=None):
+        super().__init__()
+        self.linear = linear
+        self.residual = residual
+
+    def forward(self, x):
+        if self.linear is None:
+            return self.residual(x)
+        return self.linear(x) + self.residual(x)
+
+    @torch.no_grad()
+    def start_at(self, matrix):
+        """Make the map equal to a matrix: the linear path is it, the residual path gives zero."""
+        self.linear.weight.copy_(torch.from_numpy(matrix))
+        for parameter in self.residual[-1].parameters():
+            parameter.zero_()
+
+
+class Autoencoder(nn.Module):
+    """Encoder, code and decoder, in the network's units.
+
+    Parameters
+    ----------
+    body : pair of nn.Module
+        Residual paths ``(f, g)`` of encoder and decoder.
+    code : object
+        See :mod:`skae._codes`.
+    output : nn.Module
+        What the decoder's output goes through.
+    corruption : callable
+        See :mod:`skae._corruptions`.
+    n_features, n_components : int
+        Sizes of a row and of its code.
+    anchored : bool
+        Whether there are linear paths.
+    """
+
+    def __init__(self, body, code, output, corruption, *, n_features, n_components, anchored):
+        super().__init__()
+        f, g = body
+        self.code_width = code.width(n_components)
+        self.encoder = AnchoredMap(f, nn.Linear(n_features, self.code_width, bias=False) if anchored else None)
+        self.decoder = AnchoredMap(g, nn.Linear(n_components, n_features, bias=False) if anchored else None)
+        self.output = output
+        self.code = code
+        self.corruption = corruption
+
+    def encode(self, u):
+        """Deterministic code of each row."""
+        return self.code.mean(self.encoder(u))
+
+    def decode(self, z):
+        """Reconstruction of each code."""
+        return self.output(self.decoder(z))
+
+    def forward(self, u, rng=None):
+        """Reconstruction and the encoder's output; in training with corruption and sampled codes."""
+        if self.training:
+            h = self.encoder(self.corruption(u, rng))
+            return self.decode(self.code.sample(h, rng)), h
+        h = self.encoder(u)
+        return self.decode(self.code.mean(h)), h
+
+    def start_at(self, anchor):
+        """Start at the anchor's linear maps."""
+        self.encoder.start_at(anchor.encoder)
+        self.decoder.start_at(anchor.decoder)

@@ -1,0 +1,219 @@
+"""The training loop, and the only place that knows skorch."""
+
+import math
+import warnings
+from copy import deepcopy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from skorch import NeuralNet
+from skorch.callbacks import EpochTimer, LRScheduler, PrintLog
+
+WARM_UP = 0.1  # share of the steps in which the learning rate rises to its peak
+AUTO_STEPS, AUTO_EPOCHS = 3000, (5, 300)  # max_iter="auto": about this many gradient steps, within these epochs
+
+
+class Batches:
+    """Batches cut from an in-memory dataset by position, instead of row by row.
+
+    Parameters
+    ----------
+    dataset : object
+        Gives a batch for an array of positions or a slice.
+    batch_size : int
+    rng : numpy.random.Generator or None, default=None
+        Shuffles the rows anew in each epoch; None keeps their order.
+    """
+
+    def __init__(self, dataset, batch_size, rng=None):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.rng = rng
+
+    def __len__(self):
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def __iter__(self):
+        order = np.arange(len(self.dataset)) if self.rng is None else self.rng.permutation(len(self.dataset))
+        for start in range(0, len(order), self.batch_size):
+            yield self.dataset[order[start : start + self.batch_size]]
+
+
+class Net(NeuralNet):
+    """A skorch net without default callbacks that reads the loss off the device once an epoch."""
+
+    @property
+    def _default_callbacks(self):
+        return []
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Initialise the optimiser, if there is one: making it has torch import its compiler, which takes seconds."""
+        if self.optimizer is not None:
+            super().initialize_optimizer()
+        return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Compute one epoch and record its mean loss; skorch's own waits for the device after each batch."""
+        total, n_rows, n_batches = 0.0, 0, 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            total = total + step["loss"].detach() * len(batch[0])
+            n_rows, n_batches = n_rows + len(batch[0]), n_batches + 1
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record(f"{prefix}_batch_count", n_batches)
+        self.history.record(f"{prefix}_loss", float(total) / n_rows)
+
+    def mean_loss(self, iterator, **fit_params):
+        """Mean loss of the rows, without a record in the history."""
+        total, n_rows = 0.0, 0
+        for batch in iterator:
+            total += float(self.validation_step(batch, **fit_params)["loss"]) * len(batch[0])
+            n_rows += len(batch[0])
+        return total / n_rows
+
+
+class Curves(NamedTuple):
+    """What a fit leaves beside the weights."""
+
+    loss_curve: list
+    validation_scores: list
+    baseline_score: float
+    best_iter: int
+
+
+def make_net(module, objective, device, optimizer=None, **settings):
+    """An initialised skorch net around a module; without an optimiser it can be applied, but not trained."""
+    return Net(module, objective, optimizer=optimizer, device=device, train_split=None, **settings).initialize()
+
+
+def find_device(device):
+    """The torch device of that name; "auto" is CUDA where it is there, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(
+            f"device={device!r} is not available here: choose 'auto', 'cpu' or another device that torch can use."
+        ) from error
+    return torch.device(device)
+
+
+def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter, n_rows, skorch_callbacks, verbose, rng):
+    """Settings of the net for `n_rows` training rows: optimiser, one-cycle learning rate, batches, callbacks."""
+    batch_size = min(batch_size, n_rows)
+    n_batches = math.ceil(n_rows / batch_size)
+    if max_iter == "auto":
+        max_iter = int(np.clip(round(AUTO_STEPS / n_batches), *AUTO_EPOCHS))
+    n_steps = max(3, max_iter * n_batches)  # the schedule divides by the lengths of its two phases less one
+    schedule = LRScheduler(
+        torch.optim.lr_scheduler.OneCycleLR,
+        step_every="batch",
+        event_name=None,
+        max_lr=learning_rate_init,
+        total_steps=n_steps,
+        pct_start=max(WARM_UP, 2 / n_steps),
+        cycle_momentum=False,
+    )
+    for callback in skorch_callbacks or []:
+        if not hasattr(callback[-1] if isinstance(callback, tuple) else callback, "on_train_begin"):
+            raise ValueError(f"skorch_callbacks holds {callback!r}: give callbacks of skorch, or (name, callback) pairs.")
+    printing = [("timer", EpochTimer()), ("print_log", PrintLog())] if verbose else []
+    return {
+        "lr": learning_rate_init,
+        "max_epochs": max_iter,
+        "batch_size": batch_size,
+        "iterator_train": Batches,
+        "iterator_train__rng": rng,
+        "iterator_valid": Batches,
+        "iterator_valid__batch_size": 1024,
+        "callbacks": [("learning_rate", schedule), *(skorch_callbacks or []), *printing],
+        "verbose": verbose,
+        **_optimizer_settings(optimizer, alpha),
+    }
+
+
+def _optimizer_settings(optimizer, alpha):
+    settings = {}
+    if optimizer == "adam":
+        optimizer = torch.optim.Adam
+        settings["optimizer__fused"] = True  # one kernel for all parameters
+    if alpha > 0:
+        settings["optimizer__param_groups"] = [("*.residual.*", {"weight_decay": alpha})]
+    return {"optimizer": optimizer, **settings}
+
+
+def fit_net(net, train, validation, *, rng):
+    """Train for the net's `max_epochs` and keep the epoch with the best validation score, 0 included.
+
+    The score is ``1 - loss / loss of predicting the mean validation row``: R² for squared error.
+
+    Parameters
+    ----------
+    net : Net
+        Initialised; it holds the best weights afterwards, and is in evaluation mode.
+    train, validation : Dataset
+        Rows to train on and rows to choose the epoch by.
+    rng : torch.Generator
+        Of everything that the module draws.
+
+    Returns
+    -------
+    curves : Curves
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a loss is no longer finite; training ends there.
+    """
+    batches, held_out = net.get_iterator(train, training=True), net.get_iterator(validation, training=False)
+    null_loss = _loss_of_the_mean(net, held_out) or 1.0  # one validation row only: the score is 1 - loss
+    baseline_score = best_score = 1.0 - net.mean_loss(held_out, rng=rng) / null_loss
+    best_iter, best_weights = 0, deepcopy(net.module_.state_dict())
+    loss_curve, validation_scores = [], []
+
+    net.notify("on_train_begin", X=train, y=None)
+    for epoch in range(1, net.max_epochs + 1):
+        net.notify("on_epoch_begin", dataset_train=train, dataset_valid=validation)
+        net.run_single_epoch(batches, training=True, prefix="train", step_fn=net.train_step, rng=rng)
+        loss = net.mean_loss(held_out, rng=rng)
+        score = 1.0 - loss / null_loss
+        better = score > best_score
+        loss_curve.append(net.history[-1, "train_loss"])
+        validation_scores.append(score)
+        if better:
+            best_score, best_iter, best_weights = score, epoch, deepcopy(net.module_.state_dict())
+        for name, value in {"valid_loss": loss, "valid_loss_best": better, "valid_score": score}.items():
+            net.history.record(name, value)
+        if not (math.isfinite(loss_curve[-1]) and math.isfinite(score)):
+            warnings.warn(
+                f"The loss is no longer finite after epoch {epoch} (training {loss_curve[-1]}, validation {loss}); the"
+                f" weights of epoch {best_iter} are kept. A smaller learning_rate_init than {net.lr:g} may help.",
+                ConvergenceWarning,
+                stacklevel=5,  # the caller of `fit`
+            )
+            break
+        if _asks_to_stop(net, dataset_train=train, dataset_valid=validation):
+            break
+    net.notify("on_train_end", X=train, y=None)
+
+    net.module_.load_state_dict(best_weights)
+    return Curves(loss_curve, validation_scores, baseline_score, best_iter)
+
+
+def _loss_of_the_mean(net, iterator):
+    mean = sum(target.sum(0, dtype=torch.float64) for _, target in iterator) / len(iterator.dataset)
+    losses = [net.criterion_.loss(mean.to(y.dtype).expand_as(y), y).sum(dtype=torch.float64) for _, y in iterator]
+    return float(sum(losses)) / len(iterator.dataset)
+
+
+def _asks_to_stop(net, **datasets):
+    """Whether a callback ends the training; skorch's do so by a KeyboardInterrupt, which is caught nowhere else."""
+    try:
+        net.notify("on_epoch_end", **datasets)
+    except KeyboardInterrupt:
+        return True
+    return False

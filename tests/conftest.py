@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.preprocessing import StandardScaler
+
+# One thread: sums are then made in one order, and results can be compared bit for bit.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """300 images of 64 pixels between 0 and 16."""
+    return load_digits().data[:300]
+
+
+@pytest.fixture(scope="session")
+def cancer():
+    """569 rows of 30 standardised measurements."""
+    return StandardScaler().fit_transform(load_breast_cancer().data)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

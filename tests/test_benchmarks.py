@@ -1,0 +1,81 @@
+"""The commands of benchmarks/ in their smallest form."""
+
+import csv
+import importlib
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+from sklearn.model_selection import train_test_split
+
+
+def _main(name):
+    return importlib.import_module(f"benchmarks.{name}").main
+
+
+def _rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _pca_r2(X_train, X_test, depth):
+    pca = PCA(depth, svd_solver="full").fit(X_train)
+    return r2_score(X_test, pca.inverse_transform(pca.transform(X_test)), multioutput="variance_weighted")
+
+
+def test_main_job_writes_a_table_and_a_picture(tmp_path, capsys):
+    _main("run")(["--depths", "2", "--epochs", "1", "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    tables, pictures = list(tmp_path.glob("*.csv")), list(tmp_path.glob("*.png"))
+    assert len(tables) == len(pictures) == 1
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+    for path in (*tables, *pictures):
+        assert str(path) in printed
+
+    rows = {row["method"]: row for row in _rows(tables[0])}
+    assert rows.keys() == {"PCA", "skae"}
+    X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
+    assert float(rows["PCA"]["r2"]) == pytest.approx(_pca_r2(X_train, X_test, 2), abs=1e-4)
+    assert float(rows["skae"]["r2"]) >= float(rows["PCA"]["r2"]) - 1e-4
+    for row in rows.values():
+        assert row["depth"] == "2"
+        # mean squared error over mean squared deviation from the column means
+        assert 1 - float(row["mse"]) / X_test.var(axis=0).mean() == pytest.approx(float(row["r2"]), abs=1e-3)
+        assert 0.3 < float(row["accuracy"]) < 0.9
+        assert float(row["fit_seconds"]) > 0
+
+
+def test_tables_are_compared_over_seeds(tmp_path, rng):
+    (tmp_path / "tabular").mkdir()
+    X = rng.normal(size=(80, 3)) @ rng.normal(size=(3, 8)) + 0.3 * rng.normal(size=(80, 8))
+    np.savez(tmp_path / "tabular" / "example.npz", X=X, y=np.arange(80) % 2)
+    arguments = ["--dataset", "tabular", "--data-dir", str(tmp_path), "--depths", "2", "--epochs", "1"]
+    _main("run")([*arguments, "--out", str(tmp_path)])
+    (row,) = _rows(next(tmp_path.glob("*.csv")))
+
+    expected = []
+    for seed in range(5):
+        X_train, X_test = train_test_split(X, test_size=0.25, random_state=seed)
+        mean, scale = X_train.mean(axis=0), X_train.std(axis=0)
+        expected.append(_pca_r2((X_train - mean) / scale, (X_test - mean) / scale, 2))
+    assert float(row["r2_pca"]) == pytest.approx(np.mean(expected), abs=1e-4)
+    assert float(row["difference"]) == pytest.approx(float(row["r2_skae"]) - float(row["r2_pca"]), abs=1e-5)
+    assert (row["table"], row["rows"], row["features"], row["depth"]) == ("example", "80", "8", "2")
+
+
+def test_tables_need_a_folder(capsys):
+    with pytest.raises(SystemExit):
+        _main("run")(["--dataset", "tabular"])
+    assert "--data-dir" in capsys.readouterr().err
+
+
+def test_engine_compares_with_hand_written_loops(tmp_path):
+    _main("engine")(["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)])
+    rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}
+    assert float(rows["hand-written loop"]["ratio"]) == 1
+    for row in rows.values():
+        ratio = float(row["seconds"]) / float(rows["hand-written loop"]["seconds"])
+        assert float(row["ratio"]) == pytest.approx(ratio, rel=1e-3)
+    assert {"skae", "skorch's defaults"} <= rows.keys()

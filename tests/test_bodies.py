@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+import torch
+from scipy.special import erf, expit
+
+from skae._bodies import ACTIVATIONS, dense
+
+BY_HAND = {
+    "gelu": lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,
+    "identity": lambda x: x,
+    "logistic": expit,
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x * expit(x),
+    "tanh": np.tanh,
+}
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_activation_is_the_function_of_that_name(name):
+    x = np.linspace(-4, 4, 41)
+    np.testing.assert_allclose(ACTIVATIONS[name]()(torch.from_numpy(x)).numpy(), BY_HAND[name](x), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "encoder_widths"),
+    [((), [(7, 2)]), ((5,), [(7, 5), (5, 2)]), ((5, 3), [(7, 5), (5, 3), (3, 2)])],
+)
+def test_decoder_mirrors_encoder(hidden, encoder_widths):
+    f, g = dense(7, 2, hidden, "relu")
+    sizes = [[(layer.in_features, layer.out_features) for layer in path if hasattr(layer, "in_features")] for path in (f, g)]
+    assert sizes[0] == encoder_widths
+    assert sizes[1] == [(n_out, n_in) for n_in, n_out in reversed(encoder_widths)]
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
+def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
+    f, _ = dense(7, 2, hidden, "tanh")
+    parameters = [p.detach().numpy().astype(float) for p in f.parameters()]
+    x = rng.normal(size=(4, 7))
+    expected = x
+    for i in range(0, len(parameters), 2):
+        expected = expected @ parameters[i].T + parameters[i + 1]
+        if i < len(parameters) - 2:
+            expected = np.tanh(expected)
+    np.testing.assert_allclose(f.double()(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-10)

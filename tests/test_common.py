@@ -1,0 +1,93 @@
+"""scikit-learn's own checks: those of `check_estimator`, and those that it leaves out."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.utils import estimator_checks as checks
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skae import AutoencoderTransformer
+
+ROOT = Path(__file__).parent.parent
+
+CONFIGURATIONS = [
+    AutoencoderTransformer(),
+    AutoencoderTransformer(init="random", code_activation="relu", max_iter=5),
+    AutoencoderTransformer(output_activation="clip", validation_fraction=None, activation="tanh", max_iter=5),
+    AutoencoderTransformer(hidden_layer_sizes=(), output_activation="identity", loss="absolute_error", max_iter=5),
+    AutoencoderTransformer(3, hidden_layer_sizes=(20, 10), alpha=0.1, batch_size=7, max_iter=5),
+]
+
+
+@parametrize_with_checks(CONFIGURATIONS)
+def test_estimator(estimator, check):
+    check(estimator)
+
+
+# What sklearn/tests/test_common.py runs beside `parametrize_with_checks`.
+LEFT_OUT = [
+    checks.check_dataframe_column_names_consistency,
+    checks.check_get_feature_names_out_error,
+    checks.check_global_output_transform_pandas,
+    checks.check_global_set_output_transform_polars,
+    checks.check_inplace_ensure_writeable,
+    checks.check_param_validation,
+    checks.check_set_output_transform,
+    checks.check_set_output_transform_pandas,
+    checks.check_set_output_transform_polars,
+    checks.check_transformer_get_feature_names_out,
+    checks.check_transformer_get_feature_names_out_pandas,
+]
+# What `parametrize_with_checks` runs only for estimators of some kind, or under an option.
+ALSO = [
+    checks.check_estimator_cloneable,
+    checks.check_parameters_default_constructible,
+    checks.check_n_features_in,
+    checks.check_n_features_in_after_fitting,
+    checks.check_transformer_n_iter,
+    checks.check_estimators_partial_fit_n_features,
+    checks.check_methods_sample_order_invariance,
+    checks.check_methods_subset_invariance,
+]
+
+
+# These checks mix data with and without names on purpose.
+@pytest.mark.filterwarnings("ignore:X (does not have|has) .*feature names:UserWarning")
+@pytest.mark.parametrize("check", [*LEFT_OUT, *ALSO], ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", CONFIGURATIONS[:3], ids=["default", "textbook", "clip"])
+def test_checks_that_are_left_out(estimator, check):
+    # Parameters are validated before anything is trained: "auto" epochs cost nothing more there.
+    estimator = estimator if check is checks.check_param_validation else _with_few_epochs(estimator)
+    check(type(estimator).__name__, estimator)
+
+
+def test_tags_leave_no_check_out():
+    tags = get_tags(AutoencoderTransformer())
+    assert set(tags.transformer_tags.preserves_dtype) == {"float64", "float32"}
+    assert tags.input_tags.two_d_array
+    assert not any((tags.no_validation, tags.non_deterministic, tags._skip_test))
+
+
+def _with_few_epochs(estimator):
+    return AutoencoderTransformer(**estimator.get_params() | {"max_iter": 2})
+
+
+def test_array_api_dispatch_changes_nothing():
+    """scipy has to hear of it before it is imported."""
+    program = (
+        "import warnings; warnings.simplefilter('error');"
+        "from sklearn.utils.estimator_checks import check_array_api_input;"
+        "from skae import AutoencoderTransformer as A;"
+        "check_array_api_input('A', A(max_iter=2), array_namespace='numpy', expect_only_array_outputs=False);"
+        "check_array_api_input('A', A(max_iter=2), array_namespace='numpy', check_values=True);"
+        "print('passed')"
+    )
+    environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "passed"

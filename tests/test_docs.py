@@ -1,0 +1,87 @@
+"""What the documentation shows runs, and says what is so."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import skae
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+MODULES = ["skae", *(f"skae.{module.name}" for module in pkgutil.iter_modules(skae.__path__))]
+PUBLIC = [getattr(skae, name) for name in skae.__all__]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
+def test_public_names_have_an_example(thing):
+    assert doctest.DocTestFinder(recurse=False).find(thing)[0].examples
+
+
+@pytest.mark.parametrize("block", ["python"])
+def test_readme_examples(block, capsys):
+    blocks = re.findall(rf"^```{block}\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert blocks
+    namespace = {}
+    for code in blocks:
+        exec(compile(code, str(README), "exec"), namespace)  # later blocks use the names of earlier ones
+    pca, autoencoder = map(float, capsys.readouterr().out.split()[:2])
+    assert autoencoder > pca
+
+
+def _sections(docstring):
+    """The text of each numpydoc section by its name."""
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.cleandoc(docstring), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _entries(section):
+    """``name : type`` entries of a section, as a dict."""
+    return dict(re.findall(r"^(\w[\w, ]*) : (.*)$", section, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
+def test_parameters_are_documented_in_their_order_with_their_defaults(thing):
+    documented = _entries(_sections(thing.__doc__)["Parameters"])
+    parameters = inspect.signature(thing).parameters
+    assert list(documented) == list(parameters)
+    for name, parameter in parameters.items():
+        if "default=" in documented[name]:
+            shown = documented[name].partition("default=")[2]
+            assert eval(shown) == parameter.default, name
+        else:
+            assert parameter.default in (inspect.Parameter.empty, None), name
+
+
+def test_fitted_attributes_are_documented():
+    import numpy as np
+    import pandas as pd
+
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=["a", "b", "c"])
+    estimator = skae.AutoencoderTransformer(2, max_iter=1).fit(X)
+    fitted = {name for name in dir(estimator) if re.fullmatch(r"[a-z]\w*_", name)}
+    assert fitted == set(_entries(_sections(estimator.__doc__)["Attributes"]))
+
+
+@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
+def test_public_methods_are_documented(thing):
+    methods = [thing] if inspect.isfunction(thing) else _own_methods(thing)
+    for method in methods:
+        documented = _entries(_sections(method.__doc__).get("Parameters", ""))
+        assert list(documented) == [name for name in inspect.signature(method).parameters if name != "self"], method.__name__
+        assert _sections(method.__doc__).keys() & {"Returns", "Yields"}, method.__name__
+
+
+def _own_methods(cls):
+    methods = inspect.getmembers(cls, inspect.isfunction)
+    return [m for name, m in methods if not name.startswith("_") and m.__module__.startswith("skae")]

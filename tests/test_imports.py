@@ -1,0 +1,126 @@
+"""Who may import what: parts know nothing of one another, and one file alone knows skorch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skae
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "skae").glob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
+PARTS = {"_bodies", "_codes", "_corruptions", "_bounds", "_losses"}
+KNOWN_TO_PARTS = {"numpy", "torch", *sys.stdlib_module_names}
+
+
+def _imports(path):
+    """Dotted names of all that a file imports, wherever in it: ``from a import b`` is ``a.b``."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _packages(path):
+    return {name.partition(".")[0] for name in _imports(path)}
+
+
+def test_imports_are_found(tmp_path):
+    path = tmp_path / "example.py"
+    path.write_text("import os.path as p\nfrom skae import _bodies\ndef f():\n    from skorch.callbacks import Callback\n")
+    assert _imports(path) == {"os.path", "skae._bodies", "skorch.callbacks.Callback"}
+    assert _packages(path) == {"os", "skae", "skorch"}
+
+
+def test_all_parts_are_there():
+    assert {path.stem for path in MODULES} >= PARTS
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_parts_know_torch_and_numpy_only(part):
+    assert _packages(ROOT / "skae" / f"{part}.py") <= KNOWN_TO_PARTS
+
+
+def test_training_alone_knows_skorch():
+    assert {path.stem for path in MODULES if "skorch" in _packages(path)} == {"_training"}
+
+
+def test_training_knows_no_other_file():
+    assert "skae" not in _packages(ROOT / "skae" / "_training.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_nothing_optional_is_imported(path):
+    required = {"joblib", "numpy", "scipy", "skae", "sklearn", "skorch", "torch", *sys.stdlib_module_names}
+    assert _packages(path) <= required
+
+
+def test_there_are_benchmarks():
+    assert {"run", "engine"} <= {path.stem for path in BENCHMARKS}
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_benchmarks_use_public_names_only(path):
+    public = {"skae", *(f"skae.{name}" for name in skae.__all__)}
+    assert {name for name in _imports(path) if name.partition(".")[0] == "skae"} <= public
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_benchmarks_use_public_attributes_only(path):
+    if "skae" not in _imports(path):
+        return  # a local variable may have that name
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_skae(node.value)}
+    assert used <= {*skae.__all__, "__version__"}
+
+
+def _is_skae(node):
+    return isinstance(node, ast.Name) and node.id == "skae"
+
+
+def test_public_names_are_there():
+    assert set(skae.__all__) == {name for name in vars(skae) if not name.startswith("_")}
+
+
+OPTIONAL = {"matplotlib", "pandas", "polars", "rich"}
+
+
+def _run(program):
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_importing_skae_pulls_in_nothing_optional():
+    # scikit-learn itself imports pandas and rich where they are installed.
+    loaded = _run(
+        "import sys, sklearn.base, sklearn.decomposition, sklearn.metrics, skorch, torch; before = set(sys.modules);"
+        "import skae; print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    assert "skae" in loaded
+    assert not set(loaded) & (OPTIONAL | {"pytest", "benchmarks"})
+
+
+# As though the packages were not installed.
+ABSENT = """
+from importlib.machinery import PathFinder
+
+find_spec = PathFinder.find_spec
+absent = {optional}
+PathFinder.find_spec = lambda name, *args: None if name.partition(".")[0] in absent else find_spec(name, *args)
+"""
+
+
+def test_nothing_optional_is_needed():
+    program = ABSENT.format(optional=sorted(OPTIONAL)) + (
+        "import numpy, skae\n"
+        "X = numpy.random.default_rng(0).normal(size=(30, 4))\n"
+        "print(*skae.AutoencoderTransformer(2, max_iter=2).fit(X).transform(X).shape)\n"
+    )
+    assert _run(program) == ["30", "2"]

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+
+from skae._losses import LOSSES, Objective
+
+
+def _log_loss_of_a_row(x, x_hat):
+    # Soft targets: each value is a pair of labels, weighted by it.
+    labels = np.tile([1, 0], len(x))
+    weights = np.column_stack([x, 1 - x]).ravel()
+    return metrics.log_loss(labels, np.repeat(x_hat, 2), sample_weight=weights, labels=[0, 1])
+
+
+ORACLES = {
+    "squared_error": metrics.mean_squared_error,
+    "absolute_error": metrics.mean_absolute_error,
+    "log_loss": _log_loss_of_a_row,
+}
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_loss_of_each_row_is_scikit_learns(name, rng):
+    x, x_hat = rng.uniform(size=(5, 8)), rng.uniform(0.01, 0.99, size=(5, 8))
+    rows = LOSSES[name](torch.from_numpy(x_hat), torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(rows, [ORACLES[name](a, b) for a, b in zip(x, x_hat, strict=True)], rtol=1e-6)
+
+
+def test_objective_is_the_mean_of_loss_and_penalty():
+    objective = Objective(LOSSES["squared_error"], lambda h: 10.0 * h[:, 0])
+    x_hat, x, h = torch.tensor([[1.0, 3.0], [0.0, 0.0]]), torch.zeros(2, 2), torch.tensor([[1.0], [2.0]])
+    # Rows: (1 + 9) / 2 + 10 and 0 + 20.
+    assert float(objective((x_hat, h), x)) == pytest.approx((15 + 20) / 2)

@@ -1,0 +1,392 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+from skorch.callbacks import Callback, EarlyStopping
+
+from skae import AutoencoderTransformer
+from skae._training import Batches, find_device, training_settings
+
+
+def _fit(X, *, n_components=2, X_val=None, **parameters):
+    defaults = {"max_iter": 3, "random_state": 0, "batch_size": 64}
+    return AutoencoderTransformer(n_components, **defaults | parameters).fit(X, X_val=X_val)
+
+
+def _r2(X, X_hat):
+    return r2_score(X, X_hat, multioutput="variance_weighted")
+
+
+def _pca_r2(X, rows, n_components=2):
+    pca = PCA(n_components, svd_solver="full").fit(X)
+    return _r2(rows, pca.inverse_transform(pca.transform(rows)))
+
+
+class Recorder(Callback):
+    """Counts what skorch notifies of, and keeps the training rows and the weights after each batch."""
+
+    def __init__(self):
+        self.events, self.epochs, self.weights, self.rates = [], [], [], []
+
+    def on_train_begin(self, net, **kwargs):
+        self.events.append("train_begin")
+
+    def on_train_end(self, net, **kwargs):
+        self.events.append("train_end")
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.events.append("epoch_begin")
+        self.epochs.append([])
+
+    def on_epoch_end(self, net, **kwargs):
+        self.events.append("epoch_end")
+
+    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+        assert training
+        self.epochs[-1].append(batch[0].numpy().copy())
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    def on_batch_end(self, net, **kwargs):
+        self.weights.append({name: w.detach().numpy().copy() for name, w in net.module_.named_parameters()})
+
+
+@pytest.fixture
+def numbered():
+    """200 rows that can be told apart by their first column, the only one that varies much."""
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    X[:, 0] = np.arange(200) * 10
+    return X
+
+
+def _positions(X, batches):
+    """Which rows of X are in the batches, in their order."""
+    scale = np.sqrt(X.var(axis=0).mean())
+    first = np.concatenate(batches)[:, 0] * scale + X[:, 0].mean()
+    positions = np.rint(first / 10).astype(int)
+    np.testing.assert_allclose(first, X[positions, 0], atol=1e-2)
+    return positions
+
+
+# Batches
+
+
+def test_batches_cover_all_rows_once():
+    batches = list(Batches(torch.arange(23), 5, np.random.default_rng(0)))
+    assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
+    order = torch.cat(batches).tolist()
+    assert sorted(order) == list(range(23))
+    assert order != sorted(order)
+
+
+def test_batches_are_shuffled_anew_and_only_where_asked():
+    shuffled, ordered = Batches(torch.arange(23), 5, np.random.default_rng(0)), Batches(torch.arange(23), 5)
+    assert torch.cat(list(shuffled)).tolist() != torch.cat(list(shuffled)).tolist()
+    assert torch.cat(list(ordered)).tolist() == list(range(23))
+    assert len(shuffled) == len(ordered) == 5
+
+
+@pytest.mark.parametrize("validation_fraction", [0.1, 0.25, None])
+def test_each_epoch_has_every_training_row_once_in_a_new_order(numbered, validation_fraction):
+    recorder = Recorder()
+    _fit(numbered, validation_fraction=validation_fraction, skorch_callbacks=[recorder])
+    orders = [_positions(numbered, batches) for batches in recorder.epochs]
+    n_train = 200 - int(np.ceil((validation_fraction or 0) * 200))
+    assert len(orders) == 3
+    for order in orders:
+        assert len(set(order)) == len(order) == n_train
+        assert set(order) == set(orders[0])
+    assert not np.array_equal(orders[0], orders[1])
+    assert not np.array_equal(orders[0], np.sort(orders[0]))
+    assert [len(batch) for batch in recorder.epochs[0][:-1]] == [64] * ((n_train - 1) // 64)
+
+
+def test_withheld_rows_choose_the_epoch_and_are_never_trained_on(numbered):
+    recorder = Recorder()
+    estimator = _fit(numbered, validation_fraction=0.25, output_activation="identity", skorch_callbacks=[recorder])
+    trained_on = {position for batches in recorder.epochs for position in _positions(numbered, batches)}
+    withheld = numbered[sorted(set(range(200)) - trained_on)]
+    assert len(withheld) == 50
+    # The PCA is of all rows, its score of the withheld ones.
+    assert estimator.baseline_score_ == pytest.approx(_pca_r2(numbered, withheld), abs=1e-5)
+    assert estimator.score(withheld) == pytest.approx(
+        max(estimator.baseline_score_, *estimator.validation_scores_), abs=1e-5
+    )
+
+
+def test_withheld_rows_depend_on_random_state_only(numbered):
+    withheld = []
+    for seed in (0, 0, 1):
+        recorder = Recorder()
+        _fit(numbered, random_state=seed, max_iter=1, skorch_callbacks=[recorder])
+        withheld.append(set(range(200)) - set(_positions(numbered, recorder.epochs[0])))
+    assert withheld[0] == withheld[1] != withheld[2]
+
+
+def test_validation_rows_of_the_user_are_used_and_all_others_trained_on(numbered):
+    recorder, rows = Recorder(), numbered[:30] * 0.5 + 3
+    estimator = _fit(numbered, X_val=rows, output_activation="identity", skorch_callbacks=[recorder])
+    assert set(_positions(numbered, recorder.epochs[0])) == set(range(200))
+    assert estimator.baseline_score_ == pytest.approx(_pca_r2(numbered, rows), abs=1e-5)
+
+
+def test_without_validation_fraction_the_training_rows_choose(cancer):
+    estimator = _fit(cancer, validation_fraction=None, output_activation="identity")
+    assert estimator.baseline_score_ == pytest.approx(_pca_r2(cancer, cancer), abs=1e-5)
+    assert estimator.score(cancer) == pytest.approx(max(estimator.baseline_score_, *estimator.validation_scores_), abs=1e-5)
+
+
+# The epoch that is kept
+
+
+@pytest.mark.parametrize("output_activation", ["auto", "clip", "identity"])
+@pytest.mark.parametrize("learning_rate_init", [1e-3, 1e-2, 0.3, 100.0])
+def test_the_best_epoch_is_kept(cancer, learning_rate_init, output_activation):
+    X, X_val = cancer[100:], cancer[:100]
+    parameters = {"learning_rate_init": learning_rate_init, "output_activation": output_activation, "max_iter": 6}
+    estimator = _fit(X, X_val=X_val, **parameters)
+    scores = [estimator.baseline_score_, *estimator.validation_scores_]
+    assert estimator.best_iter_ == int(np.argmax(scores))
+    assert estimator.score(X_val) == pytest.approx(max(scores), abs=1e-5)
+    assert (
+        estimator.score(X_val) >= _fit(X, X_val=X_val, output_activation=output_activation, max_iter=0).score(X_val) - 1e-6
+    )
+
+
+def test_an_epoch_in_the_middle_can_be_the_best(cancer):
+    """Few rows are learnt by heart: later epochs are worse on others."""
+    X_val = cancer[100:300]
+    estimator = _fit(cancer[:24], n_components=5, X_val=X_val, learning_rate_init=3e-3, max_iter=20, batch_size=8)
+    assert 0 < estimator.best_iter_ < estimator.n_iter_
+    best = max(estimator.validation_scores_)
+    assert estimator.score(X_val) == pytest.approx(best, abs=1e-5)
+    assert estimator.validation_scores_[-1] < best - 1e-3
+
+
+def test_training_helps(cancer):
+    estimator = _fit(cancer[100:], X_val=cancer[:100], learning_rate_init=1e-2, max_iter=20)
+    assert estimator.best_iter_ > 0
+    assert estimator.score(cancer[:100]) > _pca_r2(cancer[100:], cancer[:100]) + 0.02
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+
+
+def test_where_training_does_harm_the_result_is_pca(cancer):
+    estimator = _fit(cancer, learning_rate_init=100.0, output_activation="identity")
+    assert max(estimator.validation_scores_) < estimator.baseline_score_
+    assert estimator.best_iter_ == 0
+    expected = PCA(2, svd_solver="full").fit_transform(cancer)
+    np.testing.assert_allclose(estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_curves_hold_an_entry_an_epoch(digits, loss):
+    estimator = _fit(digits, max_iter=4, loss=loss)
+    assert estimator.n_iter_ == len(estimator.loss_curve_) == len(estimator.validation_scores_) == 4
+    assert len(estimator.history_) == 4
+    assert estimator.history_[:, "train_loss"] == estimator.loss_curve_
+    assert estimator.history_[:, "valid_score"] == estimator.validation_scores_
+    best = [epoch for epoch, better in enumerate(estimator.history_[:, "valid_loss_best"], start=1) if better]
+    assert estimator.best_iter_ == (best[-1] if best else 0)
+
+
+def test_first_training_loss_is_pcas_mean_squared_error(cancer):
+    """One batch of all rows: its loss is measured before the first step."""
+    parameters = {"max_iter": 1, "validation_fraction": None, "output_activation": "identity", "batch_size": 10_000}
+    estimator = _fit(cancer, **parameters)
+    assert estimator.loss_curve_[0] == pytest.approx(1 - _pca_r2(cancer, cancer), abs=1e-5)
+
+
+def test_absolute_error_score_is_relative_to_the_mean_row(cancer):
+    X_val = cancer[:100]
+    estimator = _fit(cancer[100:], X_val=X_val, loss="absolute_error", max_iter=5)
+    error = np.abs(X_val - estimator.reconstruct(X_val)).mean() / np.abs(X_val - X_val.mean(axis=0)).mean()
+    assert max(estimator.baseline_score_, *estimator.validation_scores_) == pytest.approx(1 - error, abs=1e-5)
+    assert estimator.best_iter_ > 0
+
+
+def test_one_validation_row(cancer):
+    estimator = _fit(cancer, X_val=cancer[:1])
+    assert np.isfinite([estimator.baseline_score_, *estimator.validation_scores_]).all()
+
+
+# A loss that is not finite
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"loss": "absolute_error"},
+        {"init": "random"},
+        {"init": "random", "output_activation": "sigmoid"},
+        {"init": "random", "loss": "log_loss"},
+        {"optimizer": torch.optim.SGD},
+    ],
+    ids=["default", "absolute_error", "random", "sigmoid", "log_loss", "SGD"],
+)
+def test_a_loss_that_is_not_finite_ends_the_fit_with_a_warning(digits, parameters):
+    X = digits / 16
+    with pytest.warns(ConvergenceWarning, match="no longer finite.*smaller learning_rate_init") as caught:
+        estimator = _fit(X, learning_rate_init=1e30, max_iter=5, **parameters)
+    assert caught[0].filename == __file__  # it points to the caller of `fit`
+    assert estimator.n_iter_ < 5
+    assert all(np.isfinite(w.detach().numpy()).all() for w in estimator.net_.module_.parameters())
+    assert np.isfinite(estimator.reconstruct(X)).all()
+    start = _fit(X, max_iter=0, **parameters)
+    if estimator.best_iter_ == 0:
+        np.testing.assert_array_equal(estimator.transform(X), start.transform(X))
+
+
+# Random states
+
+
+def _global_states():
+    return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_an_int_gives_the_same_result_whatever_the_global_states(digits, init):
+    codes = []
+    for seed in (0, 1):
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        before = _global_states()
+        estimator = _fit(digits, init=init, random_state=5)
+        codes.append(estimator.transform(digits))
+        estimator.reconstruct(digits)
+        assert _global_states() == before
+    np.testing.assert_array_equal(*codes)
+
+
+def test_another_int_gives_another_result(digits):
+    assert not np.array_equal(_fit(digits, random_state=5).transform(digits), _fit(digits, random_state=6).transform(digits))
+
+
+def test_a_random_state_instance_is_drawn_from(digits):
+    codes = [_fit(digits, random_state=np.random.RandomState(3)).transform(digits) for _ in range(2)]
+    np.testing.assert_array_equal(*codes)
+    generator = np.random.RandomState(3)
+    first, second = (_fit(digits, random_state=generator).transform(digits) for _ in range(2))
+    np.testing.assert_array_equal(first, codes[0])
+    assert not np.array_equal(first, second)
+
+
+# Callbacks of the user
+
+
+def test_callbacks_are_told_of_every_epoch_and_batch(digits):
+    recorder = Recorder()
+    estimator = _fit(digits, max_iter=4, skorch_callbacks=[recorder])
+    assert recorder.events == ["train_begin", *["epoch_begin", "epoch_end"] * 4, "train_end"]
+    assert len(recorder.weights) == 4 * int(np.ceil(270 / 64))
+    assert estimator.n_iter_ == 4
+
+
+def test_early_stopping_of_skorch_ends_the_fit(digits):
+    stopping = EarlyStopping(monitor="valid_loss", patience=2, threshold=10.0, sink=lambda message: None)
+    estimator = _fit(digits, max_iter=30, skorch_callbacks=[("stop", stopping)])
+    # No epoch improves the loss tenfold: the first is the best, and two more are waited for.
+    assert estimator.n_iter_ == 3
+    assert len(estimator.validation_scores_) == 3
+
+
+# Optimiser, learning rate, penalty
+
+
+def test_one_cycle_learning_rate(digits):
+    recorder = Recorder()
+    _fit(digits, max_iter=10, learning_rate_init=0.02, skorch_callbacks=[recorder])
+    rates = np.array(recorder.rates)
+    assert len(rates) == 50
+    assert rates.max() == pytest.approx(0.02)
+    peak = rates.argmax()
+    assert peak == 4  # a tenth of the 50 steps
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) < 0).all()
+    assert rates[-1] < 1e-3 * 0.02
+
+
+@pytest.mark.parametrize(("n_rows", "max_iter"), [(50, 1), (50, 2), (100, 1), (50, 3), (150, 1)])
+def test_learning_rate_of_few_steps(cancer, n_rows, max_iter):
+    recorder = Recorder()
+    parameters = {"validation_fraction": None, "batch_size": 50, "learning_rate_init": 0.02}
+    _fit(cancer[:n_rows], max_iter=max_iter, skorch_callbacks=[recorder], **parameters)
+    assert len(recorder.rates) == max_iter * n_rows // 50
+    assert all(0 < rate <= 0.02 for rate in recorder.rates)
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop])
+def test_optimizer_classes_train(cancer, optimizer):
+    estimator = _fit(cancer, optimizer=optimizer, learning_rate_init=1e-2, max_iter=10)
+    assert type(estimator.net_.optimizer_) is optimizer
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+
+
+def test_sgd_step_by_hand(cancer):
+    """The first step of the decoder's last bias: minus the rate times the mean gradient, 2 (u_hat - u) / p."""
+    recorder = Recorder()
+    parameters = {"max_iter": 1, "optimizer": torch.optim.SGD, "learning_rate_init": 0.5, "output_activation": "identity"}
+    _fit(cancer[:100] + 3, validation_fraction=None, batch_size=40, skorch_callbacks=[recorder], **parameters)
+    batch = recorder.epochs[0][0].astype(float)
+    components = PCA(2, svd_solver="full").fit(cancer[:100]).components_
+    gradient = 2 * (batch @ components.T @ components - batch).mean(axis=0) / 30
+    np.testing.assert_allclose(
+        recorder.weights[0]["decoder.residual.2.bias"], -recorder.rates[0] * gradient, rtol=1e-3, atol=1e-7
+    )
+
+
+def test_alpha_shrinks_the_residual_paths_only(cancer):
+    alpha, weights = 5.0, {}
+    for penalty in (0.0, alpha):
+        recorder = Recorder()
+        parameters = {"optimizer": torch.optim.SGD, "learning_rate_init": 0.1, "max_iter": 1}
+        _fit(cancer, alpha=penalty, batch_size=100, skorch_callbacks=[recorder], **parameters)
+        weights[penalty] = recorder.weights[0]
+    start = {name: w.detach().numpy() for name, w in _fit(cancer, max_iter=0).net_.module_.named_parameters()}
+    assert any("linear" in name for name in start)
+    for name in start:
+        # weight_decay adds alpha * w to the gradient
+        shrinkage = recorder.rates[0] * alpha * start[name] if "residual" in name else 0.0
+        np.testing.assert_allclose(weights[alpha][name], weights[0.0][name] - shrinkage, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "expected"),
+    [(1000, 100, 300), (10_000, 100, 30), (100_000, 100, 5), (10_050, 100, 30), (5, 100, 300)],
+)
+def test_auto_makes_about_3000_steps_within_5_and_300_epochs(n_rows, batch_size, expected):
+    settings = training_settings("adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0, np.random.default_rng(0))
+    assert settings["max_epochs"] == expected
+
+
+def test_batches_are_no_larger_than_the_data(digits):
+    recorder = Recorder()
+    estimator = _fit(digits, batch_size=10**9, max_iter=2, skorch_callbacks=[recorder])
+    assert [len(batches) for batches in recorder.epochs] == [1, 1]
+    assert estimator.n_iter_ == 2
+
+
+def test_verbose_prints_a_line_an_epoch(digits, capsys):
+    _fit(digits, max_iter=3)
+    assert capsys.readouterr().out == ""
+    _fit(digits, max_iter=3, verbose=1)
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert "valid_score" in lines[0]
+    assert len(lines) == 2 + 3  # header, rule, epochs
+
+
+# Devices
+
+
+def test_device_is_found():
+    assert find_device("cpu") == torch.device("cpu")
+    assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "nonsense"])
+def test_a_device_that_is_not_there_is_refused_by_name(device):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=f"device='{device}' is not available.*'auto', 'cpu'"):
+        find_device(device)
