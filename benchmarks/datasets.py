@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.datasets import fetch_openml, load_digits
+from numpy.lib.stride_tricks import sliding_window_view
+from sklearn.datasets import fetch_openml, load_digits, load_sample_images
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -81,6 +82,35 @@ def mnist(data_dir=None, *, evaluate="validation", train_size=20_000):
     else:
         held_out = _flat_images(*_read_mnist(data_dir, "test"))
     return Split("mnist", train, held_out, image_shape=(28, 28))
+
+
+def patches(*, evaluate="test", size=16, step=8):
+    """Give colour patches of scikit-learn's two sample photographs, scaled to [0, 1]; the label is the photograph.
+
+    Parameters
+    ----------
+    evaluate : {"validation", "test"}, default="test"
+        The part to hold out. The test part is the right quarter of both photographs, the validation part the quarter
+        beside it; training patches are from the left of the part that is held out.
+    size, step : int
+        Height and width of a patch, and the pixels from one patch to the next.
+
+    Returns
+    -------
+    split : Split
+    """
+    photographs = [image.astype(np.float32) / 255 for image in load_sample_images().images]
+    quarter = photographs[0].shape[1] // 4
+    end = {"validation": 3, "test": 4}[evaluate] * quarter
+    train = _cut([image[:, : end - quarter] for image in photographs], size, step)
+    held_out = _cut([image[:, end - quarter : end] for image in photographs], size, step)
+    return Split("patches", train, held_out, image_shape=(size, size, 3))
+
+
+def _cut(images, size, step):
+    windows = [sliding_window_view(image, (size, size, 3))[::step, ::step, 0] for image in images]
+    X = [cut.reshape(-1, size * size * 3) for cut in windows]
+    return Part(np.concatenate(X), np.repeat(np.arange(len(X)), [len(rows) for rows in X]))
 
 
 def table_paths(data_dir):

@@ -5,7 +5,9 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -25,8 +27,8 @@ def evaluate(estimator, split):
     Returns
     -------
     measures : dict of str to float
-        `r2`, held-out R²; `mse`, mean squared error per value; `accuracy` of logistic regression on the codes;
-        `fit_seconds`.
+        `r2`, held-out R²; `mse`, mean squared error per value; `accuracy` of logistic regression and
+        `accuracy_5nn` of five nearest neighbours on the codes; `parameters`, their number; `fit_seconds`.
     """
     start = perf_counter()
     estimator.fit(split.train.X)
@@ -36,7 +38,8 @@ def evaluate(estimator, split):
     return {
         "r2": reconstruction_score(estimator, X),
         "mse": float(np.mean(np.square(errors), dtype=np.float64)),
-        "accuracy": _code_accuracy(estimator, split),
+        **_code_accuracies(estimator, split),
+        "parameters": _n_parameters(estimator),
         "fit_seconds": seconds,
     }
 
@@ -46,11 +49,20 @@ def reconstruct(estimator, X):
     return estimator.inverse_transform(estimator.transform(X))
 
 
-def _code_accuracy(estimator, split):
+def _n_parameters(estimator):
+    if isinstance(estimator, PCA):
+        return estimator.components_.size + estimator.mean_.size
+    return estimator.summary().total
+
+
+def _code_accuracies(estimator, split):
     # In float64, whatever the codes are in: lbfgs ends early on what float32 leaves of small gradients.
     train, held_out = (estimator.transform(part.X).astype(np.float64) for part in (split.train, split.held_out))
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return float(classifier.fit(train, split.train.y).score(held_out, split.held_out.y))
+    classifiers = {"accuracy": LogisticRegression(max_iter=1000), "accuracy_5nn": KNeighborsClassifier(5)}
+    return {
+        name: float(make_pipeline(StandardScaler(), classifier).fit(train, split.train.y).score(held_out, split.held_out.y))
+        for name, classifier in classifiers.items()
+    }
 
 
 @contextmanager

@@ -2,16 +2,18 @@
 
 from sklearn.decomposition import PCA
 
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, ConvAutoencoderTransformer
 
 
-def methods(epochs="auto"):
+def methods(epochs="auto", *, image_shape=None):
     """Give the methods by name.
 
     Parameters
     ----------
     epochs : int or "auto", default="auto"
         Of the methods that are trained.
+    image_shape : tuple of int, default=None
+        Of rows that are flat images; None leaves out the convolutional autoencoder.
 
     Returns
     -------
@@ -25,4 +27,7 @@ def methods(epochs="auto"):
     def autoencoder(depth, random_state=None):
         return AutoencoderTransformer(depth, max_iter=epochs, random_state=random_state)
 
-    return {"PCA": pca, "skae": autoencoder}
+    def convolutional(depth, random_state=None):
+        return ConvAutoencoderTransformer(depth, image_shape=image_shape, max_iter=epochs, random_state=random_state)
+
+    return {"PCA": pca, "skae": autoencoder} | ({"skae conv": convolutional} if image_shape else {})

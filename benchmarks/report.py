@@ -118,7 +118,7 @@ def draw_images(path, rows, image_shape):
     for axes, (label, images) in zip(grid, rows, strict=True):
         axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=11)
         for ax, image in zip(axes, images, strict=True):
-            ax.imshow(image.reshape(image_shape), cmap="gray_r", vmin=0, vmax=1)
+            ax.imshow(image.reshape(image_shape).clip(0, 1), cmap="gray_r", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

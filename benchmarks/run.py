@@ -1,6 +1,7 @@
-"""PCA against skae's autoencoder: held-out reconstruction, what the codes are worth, and seconds.
+"""PCA against skae's autoencoders: held-out reconstruction, what the codes are worth, and seconds.
 
 python benchmarks/run.py                                      # the digits of scikit-learn
+python benchmarks/run.py --dataset patches --depths 4 16 64   # colour patches of its sample photographs
 python benchmarks/run.py --dataset mnist --data-dir DIR       # DIR/mnist.npz; without DIR from OpenML
 python benchmarks/run.py --dataset tabular --data-dir DIR     # DIR/tabular/*.npz
 """
@@ -14,8 +15,13 @@ if not __package__:  # started as a file: import from the root of the repository
 
 from benchmarks import datasets, images, report, tables
 
-EPOCHS = {"digits": "auto", "mnist": 6, "tabular": "auto"}
-EVALUATE = {"digits": "test", "mnist": "validation", "tabular": "test"}  # MNIST's test images: for the last look only
+EPOCHS = {"digits": "auto", "mnist": 6, "patches": "auto", "tabular": "auto"}
+EVALUATE = {
+    "digits": "test",
+    "mnist": "validation",
+    "patches": "test",
+    "tabular": "test",
+}  # MNIST's test images: for the last look only
 
 
 def main(argv=None):
@@ -35,6 +41,8 @@ def main(argv=None):
 def _load_images(options):
     if options.dataset == "digits":
         return datasets.digits(evaluate=options.evaluate, seed=options.seed)
+    if options.dataset == "patches":
+        return datasets.patches(evaluate=options.evaluate)
     return datasets.mnist(options.data_dir, evaluate=options.evaluate, train_size=options.train_size)
 
 

@@ -1,7 +1,8 @@
 """Autoencoders for scikit-learn that start as PCA and only get better."""
 
 from skae._autoencoder import AutoencoderTransformer
+from skae._conv import ConvAutoencoderTransformer
 from skae._scores import reconstruction_score
 
-__all__ = ["AutoencoderTransformer", "reconstruction_score"]
+__all__ = ["AutoencoderTransformer", "ConvAutoencoderTransformer", "reconstruction_score"]
 __version__ = "0.1.0"

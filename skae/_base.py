@@ -67,6 +67,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _corruption(self, architecture):
         """The corruption; see :mod:`skae._corruptions`."""
 
+    def _to_rows(self, X, *, fitting=False):
+        """Rows of what the user gives, before any validation."""
+        return X
+
+    def _from_rows(self, X):
+        """What the user gets for reconstructed rows."""
+        return X
+
     # Fit
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -102,7 +110,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with _unchanged_on_failure(self):
             self._check_combinations()
             device = find_device(self.device)
-            X = validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
+            X = validate_data(self, self._to_rows(X, fitting=True), dtype=_FLOATS, ensure_min_samples=2)
             X_val = self._validate_validation_rows(X, X_val)
             self._fit(X, X_val, device)
         return self
@@ -132,6 +140,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _validate_validation_rows(self, X, X_val):
         if X_val is None:
             return None
+        X_val = self._to_rows(X_val)
         _check_feature_names(self, X_val, reset=False)
         X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
         if not len(X_val):
@@ -285,7 +294,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 " give inverse_transform what transform returns."
             )
         unit = codes.dtype.type(self._code_unit)
-        return self._border.unstandardize(self._apply(Autoencoder.decode, codes, lambda Z: Z / unit))
+        return self._from_rows(self._border.unstandardize(self._apply(Autoencoder.decode, codes, lambda Z: Z / unit)))
 
     def reconstruct(self, X):
         """``inverse_transform(transform(X))`` in one pass.
@@ -300,7 +309,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X_hat : ndarray of shape (n_samples, n_features), of the dtype of X
             Reconstructed rows.
         """
-        return self._reconstruct(self._validate_rows(X))
+        return self._from_rows(self._reconstruct(self._validate_rows(X)))
 
     def score(self, X, y=None, sample_weight=None):
         r"""R² of the reconstruction, all features together.
@@ -357,7 +366,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _validate_rows(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, dtype=_FLOATS, reset=False)
+        return validate_data(self, self._to_rows(X), dtype=_FLOATS, reset=False)
 
     def _reconstruct(self, X):
         return self._border.unstandardize(self._apply(lambda module, u: module(u)[0], X, self._border.standardize))
@@ -405,6 +414,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def check_sizes(name, sizes):
+    """Refuse a sequence of sizes that holds anything but integers of at least 1."""
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise ValueError(f"{name}={sizes!r} holds {size!r}: give integers of at least 1, such as (256, 64).")
 
 
 def _check_unit_interval(X, name):

@@ -4,6 +4,7 @@ A body is a pair ``(f, g)`` of modules, ``f`` from features to code and ``g`` fr
 It knows sizes and activations, nothing of losses, data or training.
 """
 
+import math
 from itertools import pairwise
 
 from torch import nn
@@ -29,3 +30,130 @@ def _perceptron(widths, activation):
     for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])  # the last layer is linear
+
+
+def conv(image_shape, n_components, channels, decoder_channels, kernel_size, activation, downsampling, upsampling):
+    """Convolutional residual paths between rows of flat images and rows of codes.
+
+    Each layer of the encoder halves the sides, rounding up. The first ``len(channels)`` layers of the decoder double them,
+    back to the very sizes that the encoder had; any further one leaves them.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels.
+    n_components : int or None
+        A fully connected layer makes a code of that length from the last feature maps; None makes the maps the code.
+    channels, decoder_channels : sequence of int
+        Channels after each layer, but for the decoder's last, which has the image's.
+    kernel_size : int
+        Odd, so that a layer that neither halves nor doubles keeps the sides.
+    activation : str
+    downsampling, upsampling : str
+        Keys of `DOWNSAMPLINGS` and `UPSAMPLINGS`.
+    """
+    *sides, n_channels = image_shape
+    sizes = halved_sizes(sides, len(channels))
+    down, up = DOWNSAMPLINGS[downsampling], UPSAMPLINGS[upsampling]
+
+    f = [ToImages(image_shape)]
+    for (n_in, n_out), (size, half) in zip(pairwise((n_channels, *channels)), pairwise(sizes), strict=True):
+        f += [*down(n_in, n_out, kernel_size, size, half), ACTIVATIONS[activation]()]
+
+    g = [ToImages((*sizes[-1], channels[-1]))]
+    layers = list(pairwise((channels[-1], *decoder_channels, n_channels)))
+    for (n_in, n_out), (half, size) in zip(layers, pairwise(sizes[::-1]), strict=False):
+        g += [*up(n_in, n_out, kernel_size, half, size), ACTIVATIONS[activation]()]
+    for n_in, n_out in layers[len(channels) :]:
+        g += [_same_conv(n_in, n_out, kernel_size), ACTIVATIONS[activation]()]
+    g[-1] = ToRows()  # the last layer is linear
+
+    if n_components is None:
+        f[-1] = ToRows()
+    else:
+        width = math.prod(sizes[-1]) * channels[-1]
+        f += [ToRows(), nn.Linear(width, n_components)]
+        g = [nn.Linear(n_components, width), ACTIVATIONS[activation](), *g]
+    return nn.Sequential(*f), nn.Sequential(*g)
+
+
+def halved_sizes(sides, n_times):
+    """Height and width before and after each halving, which rounds up."""
+    sizes = [tuple(sides)]
+    for _ in range(n_times):
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
+    return sizes
+
+
+def _same_conv(n_in, n_out, kernel_size, stride=1):
+    return nn.Conv2d(n_in, n_out, kernel_size, stride, padding=kernel_size // 2)
+
+
+def _strides(size, half):
+    return tuple(1 if a == b else 2 for a, b in zip(size, half, strict=True))  # a side of 1 stays 1
+
+
+def _stride_down(n_in, n_out, kernel_size, size, half):
+    return [_same_conv(n_in, n_out, kernel_size, _strides(size, half))]
+
+
+def _max_pool_down(n_in, n_out, kernel_size, size, half):
+    return [_same_conv(n_in, n_out, kernel_size), nn.MaxPool2d(_strides(size, half), ceil_mode=True)]
+
+
+def _transpose_up(n_in, n_out, kernel_size, half, size):
+    strides = _strides(size, half)
+    rest = tuple(a - 1 - (b - 1) * s for a, b, s in zip(size, half, strides, strict=True))
+    return [nn.ConvTranspose2d(n_in, n_out, kernel_size, strides, padding=kernel_size // 2, output_padding=rest)]
+
+
+def _interpolate_up(mode):
+    def up(n_in, n_out, kernel_size, half, size):
+        return [nn.Upsample(size, mode=mode), _same_conv(n_in, n_out, kernel_size)]
+
+    return up
+
+
+def _zeros_up(n_in, n_out, kernel_size, half, size):
+    return [AmongZeros(size, _strides(size, half)), _same_conv(n_in, n_out, kernel_size)]
+
+
+DOWNSAMPLINGS = {"max_pool": _max_pool_down, "stride": _stride_down}
+UPSAMPLINGS = {
+    "bilinear": _interpolate_up("bilinear"),
+    "nearest": _interpolate_up("nearest"),
+    "transpose": _transpose_up,
+    "zeros": _zeros_up,
+}
+
+
+class ToImages(nn.Module):
+    """Flat rows, channels last, to images, channels first as torch has them."""
+
+    def __init__(self, image_shape):
+        super().__init__()
+        self.image_shape = image_shape
+
+    def forward(self, x):
+        return x.unflatten(1, self.image_shape).permute(0, 3, 1, 2)
+
+
+class ToRows(nn.Module):
+    """Images, channels first, to flat rows, channels last."""
+
+    def forward(self, x):
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class AmongZeros(nn.Module):
+    """Each value set among zeros."""
+
+    def __init__(self, size, strides):
+        super().__init__()
+        self.size = size
+        self.strides = strides
+
+    def forward(self, x):
+        among = x.new_zeros(*x.shape[:2], *self.size)
+        among[:, :, :: self.strides[0], :: self.strides[1]] = x
+        return among

@@ -29,5 +29,9 @@ class Objective(nn.Module):
         self.penalty = penalty
 
     def forward(self, output, target):
+        return self.of_rows(output, target).mean()
+
+    def of_rows(self, output, target):
+        """Objective of each row (n,), whose mean is minimised."""
         x_hat, h = output
-        return (self.loss(x_hat, target) + self.penalty(h)).mean()
+        return self.loss(x_hat, target) + self.penalty(h)

@@ -10,7 +10,7 @@ class AnchoredMap(nn.Module):
     Parameters
     ----------
     residual : nn.Sequential
-        Its last layer starts at zero where there is a linear path.
+        Its last layer with weights starts at zero where there is a linear path.
     linear : nn.Linear or None
         None leaves the residual path alone: the textbook network.
     """
@@ -29,7 +29,8 @@ class AnchoredMap(nn.Module):
     def start_at(self, matrix):
         """Make the map equal to a matrix: the linear path is it, the residual path gives zero."""
         self.linear.weight.copy_(torch.from_numpy(matrix))
-        for parameter in self.residual[-1].parameters():
+        *_, last = (layer for layer in self.residual if any(True for _ in layer.parameters()))
+        for parameter in last.parameters():
             parameter.zero_()
 
 

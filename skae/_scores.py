@@ -32,6 +32,8 @@ def reconstruction_score(estimator, X, y=None):
 
     Notes
     -----
+    As in scikit-learn's score, a feature that does not vary in X is left out.
+
     It rises with the number of components, so a search over `n_components` that maximises it picks the largest. Search
     with a step behind the codes instead, a classifier say.
 
@@ -49,5 +51,5 @@ def reconstruction_score(estimator, X, y=None):
 
 def explained_variance(X, X_hat, sample_weight=None):
     """R² over all features together, computed in float64."""
-    X, X_hat = np.asarray(X, dtype=np.float64), np.asarray(X_hat, dtype=np.float64)
+    X, X_hat = (np.asarray(rows, dtype=np.float64).reshape(len(rows), -1) for rows in (X, X_hat))
     return float(r2_score(X, X_hat, multioutput="variance_weighted", sample_weight=sample_weight))

@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, LRScheduler, PrintLog
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises to its peak
+CLEAR = 2.0  # standard deviations by which more than half of the validation rows gain in an epoch that is kept
 AUTO_STEPS, AUTO_EPOCHS = 3000, (5, 300)  # max_iter="auto": about this many gradient steps, within these epochs
 
 
@@ -66,13 +67,12 @@ class Net(NeuralNet):
         self.history.record(f"{prefix}_batch_count", n_batches)
         self.history.record(f"{prefix}_loss", float(total) / n_rows)
 
-    def mean_loss(self, iterator, **fit_params):
-        """Mean loss of the rows, without a record in the history."""
-        total, n_rows = 0.0, 0
-        for batch in iterator:
-            total += float(self.validation_step(batch, **fit_params)["loss"]) * len(batch[0])
-            n_rows += len(batch[0])
-        return total / n_rows
+    def row_losses(self, iterator, **fit_params):
+        """Loss of each row, in evaluation mode, without a record in the history."""
+        self._set_training(False)
+        with torch.no_grad():
+            losses = [self.criterion_.of_rows(self.infer(u, **fit_params), target) for u, target in iterator]
+            return torch.cat(losses).double()
 
 
 class Curves(NamedTuple):
@@ -149,7 +149,8 @@ def _optimizer_settings(optimizer, alpha):
 def fit_net(net, train, validation, *, rng):
     """Train for the net's `max_epochs` and keep the epoch with the best validation score, 0 included.
 
-    The score is ``1 - loss / loss of predicting the mean validation row``: R² for squared error.
+    An epoch is kept only where clearly more than half of the rows gain over epoch 0. The score is ``1 - loss / loss
+    of predicting the mean validation row``: R² for squared error.
 
     Parameters
     ----------
@@ -171,7 +172,8 @@ def fit_net(net, train, validation, *, rng):
     """
     batches, held_out = net.get_iterator(train, training=True), net.get_iterator(validation, training=False)
     null_loss = _loss_of_the_mean(net, held_out) or 1.0  # one validation row only: the score is 1 - loss
-    baseline_score = best_score = 1.0 - net.mean_loss(held_out, rng=rng) / null_loss
+    start_losses = net.row_losses(held_out, rng=rng)
+    baseline_score = best_score = 1.0 - start_losses.mean().item() / null_loss
     best_iter, best_weights = 0, deepcopy(net.module_.state_dict())
     loss_curve, validation_scores = [], []
 
@@ -179,9 +181,10 @@ def fit_net(net, train, validation, *, rng):
     for epoch in range(1, net.max_epochs + 1):
         net.notify("on_epoch_begin", dataset_train=train, dataset_valid=validation)
         net.run_single_epoch(batches, training=True, prefix="train", step_fn=net.train_step, rng=rng)
-        loss = net.mean_loss(held_out, rng=rng)
+        losses = net.row_losses(held_out, rng=rng)
+        loss = losses.mean().item()
         score = 1.0 - loss / null_loss
-        better = score > best_score
+        better = score > best_score and _is_clear(start_losses - losses)
         loss_curve.append(net.history[-1, "train_loss"])
         validation_scores.append(score)
         if better:
@@ -202,6 +205,16 @@ def fit_net(net, train, validation, *, rng):
 
     net.module_.load_state_dict(best_weights)
     return Curves(loss_curve, validation_scores, baseline_score, best_iter)
+
+
+def _is_clear(gains):
+    """Whether more validation rows gain over the start than chance would have it (sign test).
+
+    With few rows, one of many epochs scores better by luck alone; what is sure is the start. Counting rows does what the
+    standard error of the mean gain does not: it holds where a few outliers make up most of the mean.
+    """
+    n = len(gains)
+    return (gains > 0).sum().item() > n / 2 + CLEAR * math.sqrt(n) / 2 or n == 1
 
 
 def _loss_of_the_mean(net, iterator):

@@ -35,10 +35,12 @@ def test_main_job_writes_a_table_and_a_picture(tmp_path, capsys):
         assert str(path) in printed
 
     rows = {row["method"]: row for row in _rows(tables[0])}
-    assert rows.keys() == {"PCA", "skae"}
+    assert rows.keys() == {"PCA", "skae", "skae conv"}
     X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
     assert float(rows["PCA"]["r2"]) == pytest.approx(_pca_r2(X_train, X_test, 2), abs=1e-4)
-    assert float(rows["skae"]["r2"]) >= float(rows["PCA"]["r2"]) - 1e-4
+    assert rows["PCA"]["parameters"] == str(2 * 64 + 64)
+    for name in ("skae", "skae conv"):
+        assert float(rows[name]["r2"]) >= float(rows["PCA"]["r2"]) - 1e-4
     for row in rows.values():
         assert row["depth"] == "2"
         # mean squared error over mean squared deviation from the column means

@@ -10,7 +10,7 @@ from sklearn.utils import estimator_checks as checks
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, ConvAutoencoderTransformer
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,6 +20,9 @@ CONFIGURATIONS = [
     AutoencoderTransformer(output_activation="clip", validation_fraction=None, activation="tanh", max_iter=5),
     AutoencoderTransformer(hidden_layer_sizes=(), output_activation="identity", loss="absolute_error", max_iter=5),
     AutoencoderTransformer(3, hidden_layer_sizes=(20, 10), alpha=0.1, batch_size=7, max_iter=5),
+    ConvAutoencoderTransformer(max_iter=5),
+    ConvAutoencoderTransformer("spatial", channels=(4, 8), max_iter=5),
+    ConvAutoencoderTransformer(channels=(4, 8), downsampling="max_pool", upsampling="nearest", max_iter=5),
 ]
 
 

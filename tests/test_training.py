@@ -13,7 +13,7 @@ from skae._training import Batches, find_device, training_settings
 
 
 def _fit(X, *, n_components=2, X_val=None, **parameters):
-    defaults = {"max_iter": 3, "random_state": 0, "batch_size": 64}
+    defaults = {"hidden_layer_sizes": (256,), "max_iter": 3, "random_state": 0, "batch_size": 64}
     return AutoencoderTransformer(n_components, **defaults | parameters).fit(X, X_val=X_val)
 
 
@@ -164,6 +164,14 @@ def test_an_epoch_in_the_middle_can_be_the_best(cancer):
     best = max(estimator.validation_scores_)
     assert estimator.score(X_val) == pytest.approx(best, abs=1e-5)
     assert estimator.validation_scores_[-1] < best - 1e-3
+
+
+def test_luck_on_few_rows_is_not_kept(rng):
+    """Of pure noise no code can be better than PCA's, yet some of many epochs are better on ten rows."""
+    X, X_val = rng.normal(size=(200, 20)), rng.normal(size=(10, 20))
+    estimator = _fit(X, X_val=X_val, learning_rate_init=1e-3, max_iter=20)
+    assert max(estimator.validation_scores_) > estimator.baseline_score_
+    assert estimator.best_iter_ == 0
 
 
 def test_training_helps(cancer):

@@ -1,0 +1,292 @@
+"""The convolutional autoencoder."""
+
+import math
+from numbers import Integral
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skae import _bodies, _corruptions
+from skae._base import BaseAutoencoder, check_sizes
+from skae._codes import Plain
+from skae._images import ImageInput
+
+
+class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
+    r"""Convolutional autoencoder that starts as PCA and only gets better.
+
+    As :class:`AutoencoderTransformer`, with convolutional residual networks f and g:
+
+    .. math::
+        z = V u + f(u), \qquad \hat x = \mathrm{clip}(\mu + s\,(D z + g(z))), \qquad u = (x - \mu) / s
+
+    where V starts at the principal components of the flattened training images, D at their transpose, and f and g at zero.
+    Each layer of f halves the sides of the image, rounding up, and each of the first layers of g doubles them again; a
+    side of 1 stays 1.
+
+    Images come as (n, height, width), as (n, height, width, channels), channels last as in scikit-image, or as flat rows.
+
+    Parameters
+    ----------
+    n_components : int, "auto" or "spatial", default="auto"
+        Length of the code, at least 1. "auto" is ``min(32, max(1, n_features // 2))``. "spatial" makes the last feature
+        maps the code, which is then as long as they have values.
+    image_shape : tuple of int, default=None
+        Height, width and, where there is more than one, channels. None takes the shape of n-D images; flat rows are then
+        square images where they can be, else images one pixel high.
+    channels : array-like of int, default=(32, 64)
+        Channels after each layer of the encoder.
+    decoder_channels : array-like of int, default=None
+        Channels after each layer of the decoder but the last, whose channels are the image's. None mirrors `channels`.
+        The first ``len(channels)`` layers double the sides, any further one leaves them.
+    kernel_size : int, default=3
+        Height and width of all kernels, odd.
+    downsampling : {"stride", "max_pool"}, default="stride"
+        How a layer halves the sides: a convolution with stride 2, or the maximum of 2 x 2 values behind the convolution.
+    upsampling : {"transpose", "nearest", "bilinear", "zeros"}, default="transpose"
+        How a layer doubles the sides: a transposed convolution, or a convolution of the image that is enlarged by its
+        nearest values, by interpolation, or by zeros among which each value is set.
+    activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
+        Of the hidden layers.
+    code_activation : {"identity", "relu"}, default="identity"
+        Of the code. "relu" needs ``init="random"``.
+    output_activation : {"auto", "clip", "identity", "sigmoid"}, default="auto"
+        Of the output:
+
+        - "auto" clips the sides of features where the training data show a bound: at least 5 % of the rows, and at least 5
+          of them, sit exactly on the extreme; or half of the features that vary share it, which then bounds all;
+        - "clip" clips every feature to its range in the training data;
+        - "identity" clips nothing;
+        - "sigmoid" needs data in [0, 1], which are then neither centred nor scaled, and ``init="random"``.
+    init : {"pca", "random"}, default="pca"
+        Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
+    loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
+        Of the reconstruction. "log_loss" is binary cross-entropy: it needs data in [0, 1] and ``init="random"``, and
+        makes the output a sigmoid.
+    optimizer : "adam" or torch.optim.Optimizer class, default="adam"
+        A class gets `learning_rate_init` as ``lr`` and, where `alpha` is not 0, ``weight_decay`` for the residual paths.
+    learning_rate_init : float, default=0.003
+        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
+    alpha : float, default=0.0
+        L2 penalty on the residual paths: ``alpha * w`` is added to their gradient. The linear paths have none.
+    batch_size : int, default=128
+        Rows in a gradient step; at most the number of training rows.
+    max_iter : int or "auto", default="auto"
+        Number of epochs, which is the length of the learning-rate schedule. 0 is PCA itself; "auto" is as many as make
+        3000 gradient steps, but 5 to 300.
+    validation_fraction : float or None, default=0.1
+        Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient steps (the PCA is of
+        all rows). None chooses on the training rows. Unused where `fit` is given `X_val`.
+    random_state : int, RandomState instance or None, default=None
+        Of the initial weights, the validation rows and the batches. The global states of numpy and torch do not change
+        what an int gives, and stay as they are.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is CUDA where it is there, else the CPU.
+    skorch_callbacks : list, default=None
+        Callbacks of the skorch net, as its `callbacks`. The history holds `train_loss`, `valid_loss`, `valid_score` and
+        `valid_loss_best` of each epoch.
+    verbose : int, default=0
+        Whether to print a line an epoch.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int
+        Height, width and, where the images have a third axis, channels.
+    n_components_ : int
+        Length of the code.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in `fit`; only where they are all strings.
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of each feature of the training rows.
+    n_iter_ : int
+        Epochs run.
+    best_iter_ : int
+        Epoch kept; 0 is the start.
+    loss_curve_ : list of float
+        Training loss of each epoch, in units of the mean feature variance (data in [0, 1] with a sigmoid: as they are).
+    validation_scores_ : list of float
+        Validation score after each epoch: 1 minus the loss over that of the mean validation row. R² for squared error.
+    baseline_score_ : float
+        Validation score of epoch 0: of PCA, its output clipped.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list
+        History of the net.
+
+    See Also
+    --------
+    AutoencoderTransformer : The same with fully connected layers.
+    sklearn.decomposition.PCA : What training starts from.
+
+    Notes
+    -----
+    `inverse_transform` and `reconstruct` return images in the form that `fit` was given: n-D, or flat rows.
+
+    The linear paths have ``2 * n_features * n_components`` weights, which :meth:`summary` shows. Above 2000 features, PCA
+    is left to scikit-learn's choice of solver, randomised for large data. ``init="random"`` has no linear path.
+
+    References
+    ----------
+    .. [1] J. Masci, U. Meier, D. Ciresan and J. Schmidhuber, "Stacked Convolutional Auto-Encoders for Hierarchical Feature
+       Extraction", ICANN 2011. :doi:`10.1007/978-3-642-21735-7_7`
+    .. [2] V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning", 2016. :arxiv:`1603.07285`
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skae import ConvAutoencoderTransformer
+    >>> images, y = load_digits().images, load_digits().target
+    >>> autoencoder = ConvAutoencoderTransformer(16, max_iter=2, random_state=0)
+    >>> pipeline = make_pipeline(autoencoder, LogisticRegression(max_iter=1000)).fit(images, y)
+    >>> pipeline.score(images, y) > 0.9
+    True
+    >>> autoencoder.fit(images).reconstruct(images).shape
+    (1797, 8, 8)
+
+    Networks known from textbooks, on images of 28 x 28 pixels. One with 721 parameters, whose code is 7 x 7 x 8:
+
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).random((20, 28, 28))
+    >>> textbook = {"init": "random", "activation": "relu", "code_activation": "relu", "output_activation": "sigmoid"}
+    >>> small = ConvAutoencoderTransformer(
+    ...     "spatial", channels=(4, 8), decoder_channels=(4, 2), downsampling="max_pool", upsampling="nearest",
+    ...     max_iter=0, **textbook
+    ... )
+    >>> print(small.fit(images).summary())
+    parameter                  shape          count
+    -----------------------------------------------
+    encoder.residual.1.weight  4 x 1 x 3 x 3     36
+    encoder.residual.1.bias    4                  4
+    encoder.residual.4.weight  8 x 4 x 3 x 3    288
+    encoder.residual.4.bias    8                  8
+    decoder.residual.2.weight  4 x 8 x 3 x 3    288
+    decoder.residual.2.bias    4                  4
+    decoder.residual.5.weight  2 x 4 x 3 x 3     72
+    decoder.residual.5.bias    2                  2
+    decoder.residual.7.weight  1 x 2 x 3 x 3     18
+    decoder.residual.7.bias    1                  1
+    -----------------------------------------------
+    encoder                                     336
+    decoder                                     385
+    total                                       721
+
+    And one whose code of 4 x 4 x 8 = 128 values is a sixth of the image (28, 14, 7, 4 pixels a side):
+
+    >>> deep = ConvAutoencoderTransformer("spatial", channels=(16, 8, 8), downsampling="max_pool", max_iter=0, **textbook)
+    >>> deep.fit_transform(images).shape
+    (20, 128)
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "spatial"})],
+        "image_shape": ["array-like", None],
+        "channels": ["array-like"],
+        "decoder_channels": ["array-like", None],
+        "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "downsampling": [StrOptions(set(_bodies.DOWNSAMPLINGS))],
+        "upsampling": [StrOptions(set(_bodies.UPSAMPLINGS))],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        image_shape=None,
+        channels=(32, 64),
+        decoder_channels=None,
+        kernel_size=3,
+        downsampling="stride",
+        upsampling="transpose",
+        activation="silu",
+        code_activation="identity",
+        output_activation="auto",
+        init="pca",
+        loss="squared_error",
+        optimizer="adam",
+        learning_rate_init=3e-3,
+        alpha=0.0,
+        batch_size=128,
+        max_iter="auto",
+        validation_fraction=0.1,
+        random_state=None,
+        device="auto",
+        skorch_callbacks=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.channels = channels
+        self.decoder_channels = decoder_channels
+        self.kernel_size = kernel_size
+        self.downsampling = downsampling
+        self.upsampling = upsampling
+        self.activation = activation
+        self.code_activation = code_activation
+        self.output_activation = output_activation
+        self.init = init
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.skorch_callbacks = skorch_callbacks
+        self.verbose = verbose
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        check_sizes("channels", self.channels)
+        if not len(self.channels):
+            raise ValueError("channels=() has no layer: give the channels of at least one, such as (32, 64).")
+        if self.decoder_channels is not None:
+            check_sizes("decoder_channels", self.decoder_channels)
+            if len(self.decoder_channels) + 1 < len(self.channels):
+                raise ValueError(
+                    f"decoder_channels={self.decoder_channels!r} makes a decoder of {len(self.decoder_channels) + 1} layers,"
+                    f" which cannot undo the {len(self.channels)} halvings of channels={self.channels!r}: give at least"
+                    f" {len(self.channels) - 1} values, or None to mirror channels."
+                )
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={self.kernel_size} is even: give an odd number, such as 3 or 5.")
+        if self.image_shape is not None:
+            check_sizes("image_shape", self.image_shape)
+            if len(self.image_shape) not in (2, 3):
+                raise ValueError(f"image_shape={self.image_shape!r}: give (height, width) or (height, width, channels).")
+
+    def _resolve_n_components(self):
+        if self.n_components == "spatial":
+            sizes = _bodies.halved_sizes(self.image_shape_[:2], len(self.channels))
+            return math.prod(sizes[-1]) * int(self.channels[-1])
+        return super()._resolve_n_components()
+
+    def _describe_parts(self):
+        mirrored = self.channels[:-1][::-1]
+        return {
+            "image_shape": self.image_shape_ if len(self.image_shape_) == 3 else (*self.image_shape_, 1),
+            "spatial": self.n_components == "spatial",
+            "channels": tuple(map(int, self.channels)),
+            "decoder_channels": tuple(map(int, mirrored if self.decoder_channels is None else self.decoder_channels)),
+            "kernel_size": int(self.kernel_size),
+            "activation": self.activation,
+            "code_activation": self.code_activation,
+            "downsampling": self.downsampling,
+            "upsampling": self.upsampling,
+        }
+
+    def _body(self, architecture):
+        sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
+        n_components = None if architecture["spatial"] else architecture["n_components"]
+        return _bodies.conv(n_components=n_components, **{name: architecture[name] for name in sizes})
+
+    def _code(self, architecture):
+        return Plain(_bodies.ACTIVATIONS[architecture["code_activation"]]())
+
+    def _corruption(self, architecture):
+        return _corruptions.none

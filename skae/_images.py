@@ -1,0 +1,66 @@
+"""Images as rows: their form on the way in, and on the way out again."""
+
+import math
+
+import numpy as np
+
+_MAX_COLOURS = 4  # red, green, blue and opacity
+
+
+class ImageInput:
+    """Mixin of estimators that take images, n-D or as flat rows.
+
+    It needs the parameter `image_shape` and sets `image_shape_`.
+    """
+
+    def _to_rows(self, X, *, fitting=False):
+        if not hasattr(X, "shape"):
+            X = np.asarray(X)
+        n_dims = len(X.shape)
+        if n_dims > 4:
+            raise ValueError(
+                f"X has {n_dims} dimensions, shape {X.shape}: give images as (n, height, width) or (n, height, width,"
+                " channels), or flat rows as (n, n_features)."
+            )
+        given = tuple(X.shape[1:]) if n_dims in (3, 4) else None
+        if fitting:
+            self.image_shape_ = self._find_shape(X, given)
+            self._takes_images = given is not None
+        elif given is not None and given != self.image_shape_:
+            raise ValueError(f"X holds images of shape {given}, but fit saw {self.image_shape_}: give images of that size.")
+        return X if given is None else X.reshape(len(X), math.prod(given))
+
+    def _find_shape(self, X, given):
+        """Height, width and, where there is a third axis, channels."""
+        wanted = None if self.image_shape is None else tuple(self.image_shape)
+        if given is not None:
+            if wanted is None:
+                _refuse_channels_first(given)
+            elif given != wanted:
+                raise ValueError(
+                    f"image_shape={self.image_shape!r}, but X holds images of shape {given}: give one of the two."
+                )
+            return given
+        if len(X.shape) != 2:  # for the validation of rows to refuse
+            return wanted
+        n_features = X.shape[1]
+        if wanted is None:
+            side = math.isqrt(n_features)
+            return (side, side) if side * side == n_features else (1, n_features)
+        if math.prod(wanted) != n_features:
+            raise ValueError(
+                f"image_shape={self.image_shape!r} has {math.prod(wanted)} values, but the rows of X have {n_features}: give"
+                " (height, width) or (height, width, channels) whose product is the number of features."
+            )
+        return wanted
+
+    def _from_rows(self, X):
+        return X.reshape(len(X), *self.image_shape_) if self._takes_images else X
+
+
+def _refuse_channels_first(shape):
+    if len(shape) == 3 and shape[0] <= _MAX_COLOURS < min(shape[1:]):
+        raise ValueError(
+            f"X holds images of shape {shape}, which looks like channels first: give channels last,"
+            f" X.transpose(0, 2, 3, 1), or image_shape={shape} if they are {shape[0]} pixels high."
+        )
