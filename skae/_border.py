@@ -14,6 +14,8 @@ from skae._bounds import bounds
 
 # Squared differences of standardised values are summed in float32 while training.
 _LARGEST = float(np.sqrt(np.finfo(np.float32).max))
+# A shift of all standardised values by less is beyond float32.
+_NEGLIGIBLE = float(np.finfo(np.float32).eps)
 
 
 @dataclass
@@ -37,9 +39,10 @@ class Border:
     def standardize(self, X):
         """``(X - mean) / scale`` in the dtype of X."""
         mean = self.mean.astype(X.dtype)
-        U = X - mean  # exact in float32 too where the offset is large; then take off what rounding the mean left
-        if X.dtype == np.float32:
-            U -= (self.mean - mean).astype(X.dtype)
+        U = X - mean  # exact in float32 too where the offset is large
+        rest = (self.mean - mean).astype(X.dtype)  # what rounding the mean has left
+        if np.abs(rest).max() > _NEGLIGIBLE * self.scale:
+            U -= rest
         U *= X.dtype.type(1 / self.scale)
         return U
 

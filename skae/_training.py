@@ -55,6 +55,11 @@ class Net(NeuralNet):
             super().initialize_optimizer()
         return self
 
+    def _set_training(self, training=True):
+        # skorch does so before each batch, and it visits all layers.
+        if self.module_.training != training:
+            super()._set_training(training)
+
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Compute one epoch and record its mean loss; skorch's own waits for the device after each batch."""
         total, n_rows, n_batches = 0.0, 0, 0
