@@ -64,7 +64,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         makes the output a sigmoid.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
         A class gets `learning_rate_init` as ``lr`` and, where `alpha` is not 0, ``weight_decay`` for the residual paths.
-    learning_rate_init : float, default=0.003
+    learning_rate_init : float, default=0.005
         Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
     alpha : float, default=0.0
         L2 penalty on the residual paths: ``alpha * w`` is added to their gradient. The linear paths have none.
@@ -207,7 +207,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         init="pca",
         loss="squared_error",
         optimizer="adam",
-        learning_rate_init=3e-3,
+        learning_rate_init=5e-3,
         alpha=0.0,
         batch_size=128,
         max_iter="auto",
