@@ -4,9 +4,8 @@ from numbers import Integral
 
 from sklearn.utils._param_validation import Interval
 
-from skae import _bodies, _corruptions
+from skae import _bodies
 from skae._base import BaseAutoencoder, check_sizes
-from skae._codes import Plain
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -219,9 +218,3 @@ class AutoencoderTransformer(BaseAutoencoder):
             architecture["hidden_layer_sizes"],
             architecture["activation"],
         )
-
-    def _code(self, architecture):
-        return Plain(_bodies.ACTIVATIONS[architecture["code_activation"]]())
-
-    def _corruption(self, architecture):
-        return _corruptions.none

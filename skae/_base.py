@@ -13,10 +13,11 @@ from sklearn.utils import check_array, check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
 
-from skae import _anchors
+from skae import _anchors, _corruptions
 from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
+from skae._codes import Plain
 from skae._losses import LOSSES, Objective
 from skae._networks import Autoencoder
 from skae._scores import explained_variance
@@ -59,13 +60,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _body(self, architecture):
         """Residual paths of encoder and decoder; see :mod:`skae._bodies`."""
 
-    @abstractmethod
     def _code(self, architecture):
         """The code; see :mod:`skae._codes`."""
+        return Plain(ACTIVATIONS[architecture["code_activation"]]())
 
-    @abstractmethod
     def _corruption(self, architecture):
         """The corruption; see :mod:`skae._corruptions`."""
+        return _corruptions.none
 
     def _to_rows(self, X, *, fitting=False):
         """Rows of what the user gives, before any validation."""

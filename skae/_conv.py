@@ -5,9 +5,8 @@ from numbers import Integral
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skae import _bodies, _corruptions
+from skae import _bodies
 from skae._base import BaseAutoencoder, check_sizes
-from skae._codes import Plain
 from skae._images import ImageInput
 
 
@@ -284,9 +283,3 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
         n_components = None if architecture["spatial"] else architecture["n_components"]
         return _bodies.conv(n_components=n_components, **{name: architecture[name] for name in sizes})
-
-    def _code(self, architecture):
-        return Plain(_bodies.ACTIVATIONS[architecture["code_activation"]]())
-
-    def _corruption(self, architecture):
-        return _corruptions.none
