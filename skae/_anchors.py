@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
+import torch
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import svd_flip
@@ -59,15 +59,16 @@ def pca(X, border, n_components, *, random_state, chunk_size=1024):
 
 
 def _covariance(X, border, chunk_size):
-    covariance = np.zeros((X.shape[1], X.shape[1]))
+    # In torch, since numpy's threads would go on to spin for a while and slow down the first batches of training.
+    covariance = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64)
     for chunk in gen_batches(len(X), chunk_size):
-        U = border.standardize(X[chunk])
+        U = torch.from_numpy(border.standardize(X[chunk]))
         covariance += U.T @ U
     return covariance / len(X)
 
 
 def _leading_eigenvectors(covariance, rank):
-    p = len(covariance)
-    _, vectors = eigh(covariance, subset_by_index=(p - rank, p - 1), overwrite_a=True)
-    components = vectors.T[::-1]
+    _, vectors = torch.linalg.eigh(covariance)
+    vectors[covariance.diagonal() == 0] = 0  # constant features, where rounding leaves subnormal numbers, which are slow
+    components = vectors.numpy().T[: -rank - 1 : -1]
     return svd_flip(None, components, u_based_decision=False)[1]

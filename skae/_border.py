@@ -38,12 +38,17 @@ class Border:
 
     def standardize(self, X):
         """``(X - mean) / scale`` in the dtype of X."""
-        mean = self.mean.astype(X.dtype)
-        U = X - mean  # exact in float32 too where the offset is large
-        rest = (self.mean - mean).astype(X.dtype)  # what rounding the mean has left
+        return self.standardize_(torch.from_numpy(X.copy())).numpy()
+
+    def standardize_(self, U):
+        """Standardise a tensor of rows in place; torch uses all cores, unlike numpy."""
+        dtype = U.numpy().dtype
+        mean = self.mean.astype(dtype)
+        U -= torch.from_numpy(mean)  # exact in float32 too where the offset is large
+        rest = (self.mean - mean).astype(dtype)  # what rounding the mean has left
         if np.abs(rest).max() > _NEGLIGIBLE * self.scale:
-            U -= rest
-        U *= X.dtype.type(1 / self.scale)
+            U -= torch.from_numpy(rest)
+        U *= 1 / self.scale
         return U
 
     def unstandardize(self, U):
@@ -130,6 +135,6 @@ class Rows(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, positions):
-        U = self.border.standardize(self.X[self.rows[positions]])
-        u = torch.from_numpy(U.astype(np.float32, copy=False)).to(self.device)
+        rows = torch.from_numpy(self.X.take(self.rows[positions], axis=0))  # a copy, so that X stays as it is
+        u = self.border.standardize_(rows).to(self.device, torch.float32)
         return u, u

@@ -4,7 +4,7 @@ A code takes the encoder's output ``h`` of shape (n, width(k)) and gives
 
 - ``mean(h)``: the deterministic code (n, k) that ``transform`` returns,
 - ``sample(h, rng)``: the code that the decoder sees in training,
-- ``penalty(h)``: what the code adds to the loss of each row (n,).
+- ``penalty(h)``: what the code adds to the loss of each row (n,), or None in place of the method: nothing.
 """
 
 
@@ -19,6 +19,7 @@ class Plain:
 
     # The code of centred data divided by one scale; multiplied by it again it has the unit of the data, as PCA's.
     in_unit_of_data = True
+    penalty = None
 
     def __init__(self, activation):
         self._activation = activation
@@ -31,6 +32,3 @@ class Plain:
 
     def sample(self, h, rng):
         return self.mean(h)
-
-    def penalty(self, h):
-        return 0.0

@@ -1,27 +1,31 @@
-"""Losses of a reconstruction, ``(x_hat, x) -> (n,)``, and the objective that training minimises."""
+"""Losses of a reconstruction and the objective that training minimises.
+
+A loss is called as torch's are: ``loss(x_hat, x, reduction="mean")`` gives the mean over all values, "none" each value's.
+"""
 
 from torch import nn
+from torch.nn.functional import l1_loss, mse_loss
 
 
-def squared_error(x_hat, x):
-    return (x_hat - x).square().mean(1)
+def log_loss(x_hat, x, reduction="mean"):
+    """Cross-entropy, whose logarithms are bounded as torch's are; at NaN torch's raises, which the training loop handles."""
+    values = -(x * x_hat.log().clamp(min=-100) + (1 - x) * (-x_hat).log1p().clamp(min=-100))
+    return values.mean() if reduction == "mean" else values
 
 
-def absolute_error(x_hat, x):
-    return (x_hat - x).abs().mean(1)
-
-
-def log_loss(x_hat, x):
-    # Bounded as torch's binary_cross_entropy is, which raises an error at NaN: that is for the training loop to find.
-    log_likelihood = x * x_hat.log().clamp(min=-100) + (1 - x) * (-x_hat).log1p().clamp(min=-100)
-    return -log_likelihood.mean(1)
-
-
-LOSSES = {"absolute_error": absolute_error, "log_loss": log_loss, "squared_error": squared_error}
+LOSSES = {"absolute_error": l1_loss, "log_loss": log_loss, "squared_error": mse_loss}
 
 
 class Objective(nn.Module):
-    """``mean_i loss(x_hat_i, x_i) + penalty(h_i)`` over the rows i of a batch."""
+    """``mean_i loss(x_hat_i, x_i) + penalty(h_i)`` over the rows i of a batch.
+
+    Parameters
+    ----------
+    loss : callable
+        A value of `LOSSES`.
+    penalty : callable or None
+        From the encoder's output to what the code adds to the loss of each row.
+    """
 
     def __init__(self, loss, penalty):
         super().__init__()
@@ -29,9 +33,12 @@ class Objective(nn.Module):
         self.penalty = penalty
 
     def forward(self, output, target):
-        return self.of_rows(output, target).mean()
+        x_hat, h = output
+        loss = self.loss(x_hat, target, reduction="mean")  # one kernel, where row by row there would be several
+        return loss if self.penalty is None else loss + self.penalty(h).mean()
 
     def of_rows(self, output, target):
         """Objective of each row (n,), whose mean is minimised."""
         x_hat, h = output
-        return self.loss(x_hat, target) + self.penalty(h)
+        losses = self.loss(x_hat, target, reduction="none").mean(1)
+        return losses if self.penalty is None else losses + self.penalty(h)

@@ -95,6 +95,13 @@ def test_rows_far_from_the_training_rows_are_refused_by_name(cancer):
         border.check_range(cancer * 1e25, "X_val")
 
 
+@pytest.mark.parametrize("positions", [3, slice(0, 4), np.array([0, 2])])
+def test_rows_leave_the_data_alone_however_they_are_asked_for(cancer, positions):
+    before = cancer.copy()
+    Rows(cancer, _border(cancer), "cpu")[positions]
+    np.testing.assert_array_equal(cancer, before)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_are_standardised_batch_by_batch_in_float32(cancer, dtype, order):

@@ -7,8 +7,9 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from skorch.callbacks import Callback, EarlyStopping
+from torch.utils.data import TensorDataset
 
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, _training
 from skae._training import Batches, find_device, training_settings
 
 
@@ -74,18 +75,23 @@ def _positions(X, batches):
 # Batches
 
 
-def test_batches_cover_all_rows_once():
-    batches = list(Batches(torch.arange(23), 5, np.random.default_rng(0)))
-    assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
-    order = torch.cat(batches).tolist()
+@pytest.mark.parametrize("fetch", [1, 7, 10, 1024])
+def test_batches_cover_all_rows_once(fetch, monkeypatch):
+    monkeypatch.setattr(_training, "FETCH", fetch)
+    batches = list(Batches(TensorDataset(torch.arange(23), -torch.arange(23)), 5, np.random.default_rng(0)))
+    assert [len(u) for u, _ in batches] == [5, 5, 5, 5, 3]
+    order = torch.cat([u for u, _ in batches]).tolist()
+    assert torch.cat([target for _, target in batches]).tolist() == [-i for i in order]
     assert sorted(order) == list(range(23))
     assert order != sorted(order)
 
 
 def test_batches_are_shuffled_anew_and_only_where_asked():
-    shuffled, ordered = Batches(torch.arange(23), 5, np.random.default_rng(0)), Batches(torch.arange(23), 5)
-    assert torch.cat(list(shuffled)).tolist() != torch.cat(list(shuffled)).tolist()
-    assert torch.cat(list(ordered)).tolist() == list(range(23))
+    rows = TensorDataset(torch.arange(23))
+    shuffled, ordered = Batches(rows, 5, np.random.default_rng(0)), Batches(rows, 5)
+    first, second, unshuffled = (torch.cat([u for (u,) in batches]).tolist() for batches in (shuffled, shuffled, ordered))
+    assert first != second
+    assert unshuffled == list(range(23))
     assert len(shuffled) == len(ordered) == 5
 
 

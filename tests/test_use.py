@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -49,6 +51,15 @@ def test_search_over_depth_gives_the_same_with_two_workers(digits, labels):
         scores.append(search.cv_results_["mean_test_score"])
         assert search.best_params_ == {"autoencodertransformer__n_components": 8}
     np.testing.assert_allclose(*scores, atol=1e-3)
+
+
+def test_search_in_processes_is_bit_for_bit_with_one_thread_each(digits):
+    search = GridSearchCV(_make(max_iter=2), {"n_components": [2, 8]}, cv=2)
+    alone = clone(search).fit(digits).cv_results_
+    with parallel_config("loky", inner_max_num_threads=1):
+        beside = search.set_params(n_jobs=2).fit(digits).cv_results_
+    for split in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_array_equal(alone[split], beside[split])
 
 
 def test_search_by_reconstruction_is_by_score(digits):
