@@ -17,23 +17,23 @@ if not __package__:  # started as a file: import from the root of the repository
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from benchmarks import datasets, loops, memory, report
-from skae import AutoencoderTransformer
+from skae import AutoencoderTransformer, ConvAutoencoderTransformer
 
-N_HIDDEN = 256
 HAND_WRITTEN = "hand-written loop"
 
 
 class Case(NamedTuple):
-    """Rows to train on, rows that validate (skae only), and the sizes of the network and its batches."""
+    """Rows to train on, rows that validate (skae only), the estimator, and the same network for a plain loop."""
 
     name: str
     X: np.ndarray
     X_val: np.ndarray
-    depth: int
-    batch_size: int
+    estimator: object
+    body: object
 
 
 class Clock(Callback):
@@ -105,8 +105,9 @@ def compare_seconds(case, epochs, repeats):
         {"case": case.name, "what": what, "seconds": value, "ratio": value / medians[HAND_WRITTEN]} | about
         for what, value in medians.items()
     ]
+    depth, batch_size = case.estimator.n_components, case.estimator.batch_size
     n_rows, n_features = case.X.shape
-    print(f"\n{case.name}: {n_rows:,} x {n_features}, depth {case.depth}, batches of {case.batch_size}, {epochs} epochs,")
+    print(f"\n{case.name}: {n_rows:,} x {n_features}, depth {depth}, batches of {batch_size}, {epochs} epochs,")
     print(f"medians of {repeats} alternating runs, ratio to the hand-written loop")
     report.print_table(rows, {"what": "", "seconds": ".4f", "ratio": ".3f"})
     return rows
@@ -114,7 +115,7 @@ def compare_seconds(case, epochs, repeats):
 
 def _run_each(case, epochs):
     """Seconds of one run of everything that is compared, by what was run."""
-    sizes = (case.X, case.depth, N_HIDDEN, case.batch_size, epochs)
+    sizes = (case.X, case.body, case.estimator.n_components, case.estimator.batch_size, epochs)
     return {
         HAND_WRITTEN: _seconds(loops.hand_written, *sizes),
         "hand-written loop, one-cycle rate": _seconds(loops.hand_written, *sizes, one_cycle=True),
@@ -131,16 +132,8 @@ def _seconds(function, *args, **kwargs):
 
 def _fit_seconds(case, epochs):
     """Seconds of a fit, and of its parts."""
-    autoencoder = AutoencoderTransformer(
-        case.depth,
-        hidden_layer_sizes=(N_HIDDEN,),
-        activation=loops.ACTIVATION,
-        batch_size=case.batch_size,
-        max_iter=epochs,
-        random_state=0,
-    )
     clock = Clock(perf_counter())
-    autoencoder.set_params(skorch_callbacks=[clock]).fit(case.X, X_val=case.X_val)
+    clone(case.estimator).set_params(max_iter=epochs, skorch_callbacks=[clock]).fit(case.X, X_val=case.X_val)
     total = perf_counter() - clock.started
     return {
         "skae": total,
@@ -177,12 +170,16 @@ def compare_memory(n_rows):
 
 
 def _cases(data_dir):
-    splits = [(datasets.digits(), 16, 32)]
+    dense = {"hidden_layer_sizes": (256,), "random_state": 0}
+    digits = datasets.digits()
+    cases = [(digits, "dense", AutoencoderTransformer(16, batch_size=32, **dense), loops.dense)]
     if data_dir is not None:
-        splits.append((datasets.mnist(data_dir), 32, 128))
-    for split, depth, batch_size in splits:
+        mnist = datasets.mnist(data_dir)
+        cases.append((mnist, "dense", AutoencoderTransformer(32, batch_size=128, **dense), loops.dense))
+        cases.append((mnist, "convolutional", ConvAutoencoderTransformer(32, batch_size=128, random_state=0), loops.conv))
+    for split, kind, estimator, body in cases:
         n_validation = len(split.train.X) // 10  # as many beside the training rows as a fit would take out of them
-        yield Case(split.name, split.train.X, split.held_out.X[:n_validation], depth, batch_size)
+        yield Case(f"{split.name}, {kind}", split.train.X, split.held_out.X[:n_validation], estimator, body)
 
 
 def _parse(argv):

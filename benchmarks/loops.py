@@ -4,7 +4,6 @@ import torch
 from skorch import NeuralNet
 from torch import nn
 
-ACTIVATION = "silu"
 LEARNING_RATE = 1e-3
 
 
@@ -18,21 +17,46 @@ class _Clip(torch.autograd.Function):
         return gradient, None, None
 
 
+def dense(n_features, depth):
+    """Residual paths of skae's dense network with one hidden layer of 256 units."""
+    f = nn.Sequential(nn.Linear(n_features, 256), nn.SiLU(), nn.Linear(256, depth))
+    g = nn.Sequential(nn.Linear(depth, 256), nn.SiLU(), nn.Linear(256, n_features))
+    return f, g
+
+
+def conv(n_features, depth):
+    """Residual paths of skae's convolutional network, with its defaults, on images of 28 x 28."""
+    layer = {"kernel_size": 3, "stride": 2, "padding": 1}
+    f = nn.Sequential(
+        nn.Unflatten(1, (1, 28, 28)),
+        *(nn.Conv2d(1, 32, **layer), nn.SiLU()),
+        *(nn.Conv2d(32, 64, **layer), nn.SiLU()),
+        *(nn.Flatten(), nn.Linear(64 * 7 * 7, depth)),
+    )
+    g = nn.Sequential(
+        *(nn.Linear(depth, 64 * 7 * 7), nn.SiLU(), nn.Unflatten(1, (64, 7, 7))),
+        *(nn.ConvTranspose2d(64, 32, **layer, output_padding=1), nn.SiLU()),
+        *(nn.ConvTranspose2d(32, 1, **layer, output_padding=1), nn.Flatten()),
+    )
+    return f, g
+
+
 class Network(nn.Module):
     """skae's network written by hand: linear and residual paths, and a straight-through clip to [lower, upper].
 
     Parameters
     ----------
-    n_features, depth, n_hidden : int
+    body : callable
+        `dense` or `conv`.
+    n_features, depth : int
     lower, upper : Tensor of shape (n_features,)
     """
 
-    def __init__(self, n_features, depth, n_hidden, lower, upper):
+    def __init__(self, body, n_features, depth, lower, upper):
         super().__init__()
         self.V = nn.Linear(n_features, depth, bias=False)
-        self.f = nn.Sequential(nn.Linear(n_features, n_hidden), nn.SiLU(), nn.Linear(n_hidden, depth))
         self.D = nn.Linear(depth, n_features, bias=False)
-        self.g = nn.Sequential(nn.Linear(depth, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_features))
+        self.f, self.g = body(n_features, depth)
         self.register_buffer("lower", lower)
         self.register_buffer("upper", upper)
 
@@ -41,9 +65,9 @@ class Network(nn.Module):
         return _Clip.apply(self.D(z) + self.g(z), self.lower, self.upper)
 
 
-def hand_written(X, depth, n_hidden, batch_size, epochs, *, one_cycle=False):
+def hand_written(X, body, depth, batch_size, epochs, *, one_cycle=False):
     """Train with as little around the arithmetic as PyTorch allows: tensors in memory, fused Adam, no validation."""
-    U, network = _prepare(X, depth, n_hidden)
+    U, network = _prepare(X, body, depth)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     n_steps = epochs * -(-len(U) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, n_steps) if one_cycle else None
@@ -57,9 +81,9 @@ def hand_written(X, depth, n_hidden, batch_size, epochs, *, one_cycle=False):
                 schedule.step()
 
 
-def skorch_defaults(X, depth, n_hidden, batch_size, epochs):
+def skorch_defaults(X, body, depth, batch_size, epochs):
     """Train by a NeuralNet as skorch makes it, silent: its DataLoader over rows, its callbacks, torch's default Adam."""
-    U, network = _prepare(X, depth, n_hidden)
+    U, network = _prepare(X, body, depth)
     net = NeuralNet(
         network,
         criterion=nn.MSELoss,
@@ -74,10 +98,10 @@ def skorch_defaults(X, depth, n_hidden, batch_size, epochs):
     net.fit(U, U)
 
 
-def _prepare(X, depth, n_hidden):
+def _prepare(X, body, depth):
     """Standardised rows, and a network whose bounds are the range of all values."""
     X = torch.from_numpy(X)
     mean = X.mean(0)
     scale = (X - mean).square().mean().sqrt()
     lower, upper = ((bound - mean) / scale for bound in (X.min(), X.max()))
-    return (X - mean) / scale, Network(X.shape[1], depth, n_hidden, lower, upper)
+    return (X - mean) / scale, Network(body, X.shape[1], depth, lower, upper)

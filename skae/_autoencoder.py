@@ -23,10 +23,11 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     .. math:: (\hat u - u)^2, \qquad \hat u = (\hat x - \mu) / s
 
-    by Adam with a one-cycle learning rate [1]_, and the epoch with the best score on rows withheld from the gradient steps
-    is kept, epoch 0 included; another one only where more than half of those rows gain, by two standard deviations of that
-    count, so that a small sample does not choose by luck. The output is clipped to the bounds that the data show (see
-    `output_activation`), with the gradient passed straight through [2]_.
+    by Adam with a one-cycle learning rate [1]_. An epoch's weights are an exponential moving average over the last 3 % of
+    all steps [2]_. The epoch with the best score on rows withheld from the gradient steps is kept, epoch 0 included; another
+    one only where more than half of those rows gain, by two standard deviations of that count, so that a small sample does
+    not choose by luck. The output is clipped to the bounds that the data show (see `output_activation`), with the gradient
+    passed straight through [3]_.
 
     Parameters
     ----------
@@ -115,9 +116,11 @@ class AutoencoderTransformer(BaseAutoencoder):
     ----------
     .. [1] L. N. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
        Rates", 2018. :arxiv:`1708.07120`
-    .. [2] Y. Bengio, N. Léonard and A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+    .. [2] P. Izmailov, D. Podoprikhin, T. Garipov, D. Vetrov and A. G. Wilson, "Averaging Weights Leads to Wider Optima and
+       Better Generalization", UAI 2018. :arxiv:`1803.05407`
+    .. [3] Y. Bengio, N. Léonard and A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
        Conditional Computation", 2013. :arxiv:`1308.3432`
-    .. [3] G. E. Hinton and R. R. Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks", Science 313,
+    .. [4] G. E. Hinton and R. R. Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks", Science 313,
        504-507, 2006. :doi:`10.1126/science.1127647`
 
     Examples

@@ -1,6 +1,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.decomposition import PCA
@@ -193,6 +194,18 @@ def test_where_training_does_harm_the_result_is_pca(cancer):
     assert estimator.best_iter_ == 0
     expected = PCA(2, svd_solver="full").fit_transform(cancer)
     np.testing.assert_allclose(estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("max_iter", "every"), [(40, 1), (140, 2)])
+def test_weights_are_the_average_of_an_epoch_with_the_better_score(digits, max_iter, every):
+    recorder = Recorder()
+    estimator = _fit(digits, max_iter=max_iter, hidden_layer_sizes=(8,), skorch_callbacks=[recorder])
+    n_steps = max_iter * 5
+    flat = [np.concatenate([w.ravel() for w in weights.values()]) for weights in recorder.weights]
+    averages = pd.DataFrame(flat[every - 1 :: every]).ewm(alpha=every / (0.03 * n_steps), adjust=False).mean()
+    kept = np.concatenate([w.detach().numpy().ravel() for w in estimator.net_.module_.parameters()])
+    assert estimator.best_iter_ > 1
+    np.testing.assert_allclose(kept, averages.iloc[estimator.best_iter_ * 5 // every - 1], atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
