@@ -2,7 +2,8 @@
 
 from skae._autoencoder import AutoencoderTransformer
 from skae._conv import ConvAutoencoderTransformer
+from skae._denoising import DenoisingAutoencoder
 from skae._scores import reconstruction_score
 
-__all__ = ["AutoencoderTransformer", "ConvAutoencoderTransformer", "reconstruction_score"]
+__all__ = ["AutoencoderTransformer", "ConvAutoencoderTransformer", "DenoisingAutoencoder", "reconstruction_score"]
 __version__ = "0.1.0"

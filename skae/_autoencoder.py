@@ -1,11 +1,7 @@
 """The dense autoencoder."""
 
-from numbers import Integral
-
-from sklearn.utils._param_validation import Interval
-
-from skae import _bodies
-from skae._base import BaseAutoencoder, check_sizes
+from skae._base import BaseAutoencoder
+from skae._kinds import Dense
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -155,10 +151,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     total                                322
     """
 
-    _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    }
+    _parameter_constraints: dict = {**BaseAutoencoder._parameter_constraints, **Dense.constraints}
+    _kind = "dense"
 
     def __init__(
         self,
@@ -198,26 +192,3 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.device = device
         self.skorch_callbacks = skorch_callbacks
         self.verbose = verbose
-
-    def _check_combinations(self):
-        super()._check_combinations()
-        check_sizes("hidden_layer_sizes", self._hidden_layer_sizes())
-
-    def _hidden_layer_sizes(self):
-        sizes = self.hidden_layer_sizes
-        return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-
-    def _describe_parts(self):
-        return {
-            "hidden_layer_sizes": tuple(int(width) for width in self._hidden_layer_sizes()),
-            "activation": self.activation,
-            "code_activation": self.code_activation,
-        }
-
-    def _body(self, architecture):
-        return _bodies.dense(
-            architecture["n_features"],
-            architecture["n_components"],
-            architecture["hidden_layer_sizes"],
-            architecture["activation"],
-        )

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
 from skae._codes import Plain
+from skae._kinds import KINDS, spatial_width
 from skae._losses import LOSSES, Objective
 from skae._networks import Autoencoder
 from skae._scores import explained_variance
@@ -26,6 +28,14 @@ from skae._training import find_device, fit_net, make_net, training_settings
 
 _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
+
+
+class _Data(NamedTuple):
+    """What a fit works on: rows to train on, rows to choose the epoch by, and the seed of all that is drawn."""
+
+    train: Rows
+    validation: Rows
+    seed: int
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -52,13 +62,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     # Hooks: the parts that an estimator is made of. `architecture` is a dict of plain values, fixed by `fit`.
 
+    @property
     @abstractmethod
-    def _describe_parts(self):
-        """Plain values from which the hooks below make their parts, beside the sizes that all estimators have."""
+    def _kind(self):
+        """Which body: a key of `KINDS`; known once the rows are."""
 
-    @abstractmethod
-    def _body(self, architecture):
-        """Residual paths of encoder and decoder; see :mod:`skae._bodies`."""
+    def _describe_parts(self):
+        """Plain values from which the hooks below make their parts, beside those of body and sizes."""
+        return {}
 
     def _code(self, architecture):
         """The code; see :mod:`skae._codes`."""
@@ -67,6 +78,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _corruption(self, architecture):
         """The corruption; see :mod:`skae._corruptions`."""
         return _corruptions.none
+
+    def _damage(self, module, data):
+        """Tell the module's corruption of the data, and damage the validation rows of the :class:`_Data` given back."""
+        return data
+
+    def _anchor(self, module, data):
+        """Where training starts."""
+        return _anchors.pca(data.train.X, data.train.border, module.code_width, random_state=data.seed)
 
     def _to_rows(self, X, *, fitting=False):
         """Rows of what the user gives, before any validation."""
@@ -108,16 +127,22 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         sklearn.exceptions.ConvergenceWarning
             If the loss is no longer finite; the best epoch until then is kept.
         """
-        with _unchanged_on_failure(self):
-            self._check_combinations()
-            device = find_device(self.device)
-            X = validate_data(self, self._to_rows(X, fitting=True), dtype=_FLOATS, ensure_min_samples=2)
-            X_val = self._validate_validation_rows(X, X_val)
-            self._fit(X, X_val, device)
+        with unchanged_on_failure(self):
+            device, X = self._validate(X)
+            X_val = self._validate_rows_of_fit("X_val", X_val, X)
+            self._fit(X, None, X_val, None, device)
         return self
+
+    def _validate(self, X):
+        """The device and the rows of X; nothing is computed before the parameters have been looked at."""
+        X = self._to_rows(X, fitting=True)
+        self._check_combinations()
+        device = find_device(self.device)
+        return device, validate_data(self, X, dtype=_FLOATS, ensure_min_samples=2)
 
     def _check_combinations(self):
         """Refuse parameters that cannot hold, alone or together."""
+        KINDS[self._kind].check(self)
         for name in ("n_components", "batch_size", "max_iter"):
             if isinstance(getattr(self, name), bool):  # an Integral for Python
                 raise ValueError(f"{name}={getattr(self, name)!r} is no number: give an int.")
@@ -138,89 +163,113 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"optimizer={self.optimizer!r} is no torch.optim.Optimizer: give 'adam' or a class such as torch.optim.SGD."
             )
 
-    def _validate_validation_rows(self, X, X_val):
+    def _validate_rows_of_fit(self, name, X_val, X):
+        """Validation rows, which have the columns of X."""
         if X_val is None:
             return None
         X_val = self._to_rows(X_val)
         _check_feature_names(self, X_val, reset=False)
-        X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
+        X_val = check_array(X_val, dtype=X.dtype, input_name=name, ensure_min_samples=0)
         if not len(X_val):
-            raise ValueError("X_val has no rows: give at least one, or None to take a validation_fraction of X.")
+            raise ValueError(f"{name} has no rows: give at least one, or None to take a validation_fraction of X.")
         if X_val.shape[1] != X.shape[1]:
-            raise ValueError(f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
+            raise ValueError(f"{name} has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
         return X_val
 
-    def _fit(self, X, X_val, device):
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        sigmoid = self.output_activation == "sigmoid" or self.loss == "log_loss"
-        if sigmoid:
-            _check_unit_interval(X, "X")
-        self._border, self.mean_ = measure(
+    def _fit(self, X, target, X_val, target_val, device):
+        """Train on validated rows; a target of None are the rows themselves."""
+        self._seed = seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        self._border, self.mean_ = self._measure(X, X_val, "X")
+        same = target is None
+        self._target_border = self._border if same else self._measure(target, target_val, "X_target")[0]
+        self.n_components_ = self._resolve_n_components()
+        self._architecture = {
+            **KINDS[self._kind].describe(self),
+            **self._describe_parts(),
+            "n_features": self.n_features_in_,
+            "n_components": self.n_components_,
+            "n_outputs": self.n_features_in_ if same else target.shape[1],
+            "activation": self.activation,
+            "code_activation": self.code_activation,
+            "anchored": self.init == "pca",
+            "output": "sigmoid" if self._is_sigmoid else "clip" if self._target_border.is_bounded else "identity",
+            "loss": self.loss,
+        }
+        rng = np.random.default_rng(seed)
+        data = self._split(X, target, X_val, target_val, device, rng, seed)
+        module, data = self._start(data)
+        self.net_ = self._make_net(module, device, len(data.train), rng)
+        curves = fit_net(self.net_, data.train, data.validation, rng=torch.Generator(device).manual_seed(seed))
+        self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
+        self.n_iter_ = len(self.loss_curve_)
+
+    @property
+    def _is_sigmoid(self):
+        return self.output_activation == "sigmoid" or self.loss == "log_loss"
+
+    def _measure(self, X, X_val, name):
+        """Border and mean of the rows, which the validation rows have to suit."""
+        if self._is_sigmoid:
+            _check_unit_interval(X, name)
+        border, mean = measure(
             X,
-            standardize=not sigmoid,  # the textbook network sees the values that it has to give back
-            bounded=self.output_activation in ("auto", "clip") and not sigmoid,
+            standardize=not self._is_sigmoid,  # the textbook network sees the values that it has to give back
+            bounded=self.output_activation in ("auto", "clip") and not self._is_sigmoid,
             everywhere=self.output_activation == "clip",
         )
         if X_val is not None:
-            if sigmoid:
-                _check_unit_interval(X_val, "X_val")
-            self._border.check_range(X_val, "X_val")
-        self.n_components_ = self._resolve_n_components()
-        self._architecture = self._describe_parts() | {
-            "n_features": self.n_features_in_,
-            "n_components": self.n_components_,
-            "anchored": self.init == "pca",
-            "output": "sigmoid" if sigmoid else "clip" if self._border.is_bounded else "identity",
-            "loss": self.loss,
-        }
-        module = self._start(X, seed)
-        rng = np.random.default_rng(seed)
-        train, validation = self._split(X, X_val, device, rng)
-        self.net_ = self._make_net(module, device, len(train), rng)
-        curves = fit_net(self.net_, train, validation, rng=torch.Generator(device).manual_seed(seed))
-        self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
-        self.n_iter_ = len(self.loss_curve_)
+            if self._is_sigmoid:
+                _check_unit_interval(X_val, f"{name}_val")
+            border.check_range(X_val, f"{name}_val")
+        return border, mean
 
     def _resolve_n_components(self):
         if self.n_components == "auto":
             return min(32, max(1, self.n_features_in_ // 2))
+        if self.n_components == "spatial":
+            return spatial_width(self.image_shape_, self.channels)
         return int(self.n_components)
 
-    def _start(self, X, seed):
-        """The module as it is before the first epoch. Torch's global random state is left alone."""
+    def _start(self, data):
+        """The module before the first epoch, and the data that it is trained on. Torch's random state is left alone."""
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+            torch.default_generator.manual_seed(data.seed)
             module = self._build()
+        data = self._damage(module, data)
         if self._architecture["anchored"]:
-            module.start_at(_anchors.pca(X, self._border, module.code_width, random_state=seed))
-        if self._border.is_bounded:
-            module.output.set_bounds(*self._border.standardized_bounds)
-        return module
+            module.start_at(self._anchor(module, data))
+        if self._target_border.is_bounded:
+            module.output.set_bounds(*self._target_border.standardized_bounds)
+        return module, data
 
     def _build(self):
         """The module of the fitted architecture; its weights are to be set by the caller."""
         architecture = self._architecture
         return Autoencoder(
-            self._body(architecture),
+            KINDS[architecture["kind"]].body(architecture),
             self._code(architecture),
-            OUTPUTS[architecture["output"]](architecture["n_features"]),
+            OUTPUTS[architecture["output"]](architecture["n_outputs"]),
             self._corruption(architecture),
             n_features=architecture["n_features"],
             n_components=architecture["n_components"],
+            n_outputs=architecture["n_outputs"],
             anchored=architecture["anchored"],
         )
 
-    def _split(self, X, X_val, device, rng):
+    def _split(self, X, target, X_val, target_val, device, rng, seed):
         """Rows to train on and rows to choose the epoch by."""
+
+        def rows(X, target, positions=None):
+            return Rows(X, self._border, device, positions, target=target, target_border=self._target_border)
+
         if X_val is not None:
-            return Rows(X, self._border, device), Rows(X_val, self._border, device)
+            return _Data(rows(X, target), rows(X_val, target_val), seed)
         if self.validation_fraction is None:
-            rows = Rows(X, self._border, device)
-            return rows, rows
+            return _Data(rows(X, target), rows(X, target), seed)
         order = rng.permutation(len(X))
         n_validation = min(len(X) - 1, math.ceil(self.validation_fraction * len(X)))
         held_out, trained_on = np.sort(order[:n_validation]), np.sort(order[n_validation:])
-        return Rows(X, self._border, device, trained_on), Rows(X, self._border, device, held_out)
+        return _Data(rows(X, target, trained_on), rows(X, target, held_out), seed)
 
     def _make_net(self, module, device, n_rows, rng):
         settings = training_settings(
@@ -254,7 +303,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     @property
     def _code_unit(self):
         """What a code of the network is multiplied by on its way out."""
-        return self._border.scale if self.net_.module_.code.in_unit_of_data else 1.0
+        return self._target_border.scale if self.net_.module_.code.in_unit_of_data else 1.0
 
     def transform(self, X):
         """Codes of the rows of X.
@@ -295,7 +344,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 " give inverse_transform what transform returns."
             )
         unit = codes.dtype.type(self._code_unit)
-        return self._from_rows(self._border.unstandardize(self._apply(Autoencoder.decode, codes, lambda Z: Z / unit)))
+        rows = self._target_border.unstandardize(self._apply(Autoencoder.decode, codes, lambda Z: Z / unit))
+        return self._from_rows(rows)
 
     def reconstruct(self, X):
         """``inverse_transform(transform(X))`` in one pass.
@@ -370,17 +420,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return validate_data(self, self._to_rows(X), dtype=_FLOATS, reset=False)
 
     def _reconstruct(self, X):
-        return self._border.unstandardize(self._apply(lambda module, u: module(u)[0], X, self._border.standardize))
+        return self._target_border.unstandardize(self._apply(lambda module, u: module(u)[0], X, self._border.standardize))
 
     def _apply(self, function, X, prepare):
         """``function(module, rows)`` of the prepared rows of X, a chunk of them at a time, in the dtype of X."""
-        module, device = self.net_.module_, torch.device(self.net_.device)
-        if X.dtype == np.float64:  # trained in float32, which is all that Apple's GPUs have
-            device = torch.device("cpu") if device.type == "mps" else device
+        module, device = self.net_.module_, self._device_of(X.dtype)
+        if X.dtype == np.float64:  # trained in float32
             module = deepcopy(module).to(device, torch.float64)
         with torch.inference_mode():
             parts = [function(module, torch.from_numpy(prepare(X[rows])).to(device)) for rows in gen_batches(len(X), _CHUNK)]
             return torch.cat(parts).numpy(force=True)
+
+    def _device_of(self, dtype):
+        """Where to apply the network to rows of that dtype: Apple's GPUs have no float64."""
+        device = torch.device(self.net_.device)
+        return torch.device("cpu") if device.type == "mps" and dtype == np.float64 else device
 
     # Files: the fitted state is numpy; the net is made again from it, on the device that is there
 
@@ -417,13 +471,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return tags
 
 
-def check_sizes(name, sizes):
-    """Refuse a sequence of sizes that holds anything but integers of at least 1."""
-    for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"{name}={sizes!r} holds {size!r}: give integers of at least 1, such as (256, 64).")
-
-
 def _check_unit_interval(X, name):
     low, high = X.min(), X.max()
     if low < 0 or high > 1:
@@ -434,7 +481,7 @@ def _check_unit_interval(X, name):
 
 
 @contextmanager
-def _unchanged_on_failure(estimator):
+def unchanged_on_failure(estimator):
     """Put the attributes back if the block fails or is interrupted."""
     before = dict(vars(estimator))
     try:

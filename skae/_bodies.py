@@ -19,10 +19,11 @@ ACTIVATIONS = {
 }
 
 
-def dense(n_features, n_components, hidden_layer_sizes, activation):
+def dense(n_features, n_components, n_outputs, hidden_layer_sizes, activation):
     """Fully connected residual paths; the decoder's mirrors the encoder's."""
-    widths = (n_features, *hidden_layer_sizes, n_components)
-    return _perceptron(widths, activation), _perceptron(widths[::-1], activation)
+    f = _perceptron((n_features, *hidden_layer_sizes, n_components), activation)
+    g = _perceptron((n_components, *hidden_layer_sizes[::-1], n_outputs), activation)
+    return f, g
 
 
 def _perceptron(widths, activation):
@@ -32,7 +33,17 @@ def _perceptron(widths, activation):
     return nn.Sequential(*layers[:-1])  # the last layer is linear
 
 
-def conv(image_shape, n_components, channels, decoder_channels, kernel_size, activation, downsampling, upsampling):
+def conv(
+    image_shape,
+    n_components,
+    n_output_channels,
+    channels,
+    decoder_channels,
+    kernel_size,
+    activation,
+    downsampling,
+    upsampling,
+):
     """Convolutional residual paths between rows of flat images and rows of codes.
 
     Each layer of the encoder halves the sides, rounding up. The first ``len(channels)`` layers of the decoder double them,
@@ -44,8 +55,10 @@ def conv(image_shape, n_components, channels, decoder_channels, kernel_size, act
         Height, width and channels.
     n_components : int or None
         A fully connected layer makes a code of that length from the last feature maps; None makes the maps the code.
+    n_output_channels : int
+        Channels of the images that come out.
     channels, decoder_channels : sequence of int
-        Channels after each layer, but for the decoder's last, which has the image's.
+        Channels after each layer, but for the decoder's last, which has the output's.
     kernel_size : int
         Odd, so that a layer that neither halves nor doubles keeps the sides.
     activation : str
@@ -61,7 +74,7 @@ def conv(image_shape, n_components, channels, decoder_channels, kernel_size, act
         f += [*down(n_in, n_out, kernel_size, size, half), ACTIVATIONS[activation]()]
 
     g = [ToImages((*sizes[-1], channels[-1]))]
-    layers = list(pairwise((channels[-1], *decoder_channels, n_channels)))
+    layers = list(pairwise((channels[-1], *decoder_channels, n_output_channels)))
     for (n_in, n_out), (half, size) in zip(layers, pairwise(sizes[::-1]), strict=False):
         g += [*up(n_in, n_out, kernel_size, half, size), ACTIVATIONS[activation]()]
     for n_in, n_out in layers[len(channels) :]:

@@ -122,19 +122,61 @@ def measure(X, *, standardize, bounded, everywhere=False, chunk_size=1024):
 class Rows(torch.utils.data.Dataset):
     """Some rows of an array, standardised in float32 batch by batch, so that no second copy of the data is made.
 
-    ``rows[i]`` with an array or slice of positions gives ``(u, target)``; both are the same tensor here.
+    ``rows[i]`` with an array or slice of positions gives ``(u, target)``.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    border : Border
+    device : torch.device
+    rows : ndarray of int, default=None
+        Positions in X; None takes all.
+    target, target_border : ndarray of shape (n_samples, n_outputs) and Border, default=None
+        What the rows shall become; None are the rows themselves, then the same tensor.
     """
 
-    def __init__(self, X, border, device, rows=None):
+    def __init__(self, X, border, device, rows=None, *, target=None, target_border=None):
         self.X = X
         self.border = border
         self.device = device
         self.rows = np.arange(len(X)) if rows is None else rows
+        self.target = target
+        self.target_border = target_border
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, positions):
-        rows = torch.from_numpy(self.X.take(self.rows[positions], axis=0))  # a copy, so that X stays as it is
-        u = self.border.standardize_(rows).to(self.device, torch.float32)
-        return u, u
+        u = self._standardize(self.X, self.border, self.rows[positions])
+        if self.target is None:
+            return u, u
+        return u, self._standardize(self.target, self.target_border, self.rows[positions])
+
+    def _standardize(self, X, border, rows):
+        copied = torch.from_numpy(X.take(rows, axis=0))  # so that X stays as it is
+        return border.standardize_(copied).to(self.device, torch.float32)
+
+
+class Damaged(torch.utils.data.Dataset):
+    """Rows with a corruption, the same at each pass.
+
+    Parameters
+    ----------
+    rows : Rows
+    corruption : callable
+        See :mod:`skae._corruptions`.
+    seed : int
+    """
+
+    def __init__(self, rows, corruption, seed):
+        self.rows = rows
+        self.corruption = corruption
+        self.seed = seed
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, positions):
+        u, target = self.rows[positions]
+        rng = torch.Generator(u.device).manual_seed(self.seed + int(positions[0]))
+        return self.corruption(u, rng), target

@@ -1,13 +1,12 @@
 """The convolutional autoencoder."""
 
-import math
 from numbers import Integral
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skae import _bodies
-from skae._base import BaseAutoencoder, check_sizes
+from skae._base import BaseAutoencoder
 from skae._images import ImageInput
+from skae._kinds import Conv
 
 
 class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
@@ -181,14 +180,11 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
+        **Conv.constraints,
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "spatial"})],
         "image_shape": ["array-like", None],
-        "channels": ["array-like"],
-        "decoder_channels": ["array-like", None],
-        "kernel_size": [Interval(Integral, 1, None, closed="left")],
-        "downsampling": [StrOptions(set(_bodies.DOWNSAMPLINGS))],
-        "upsampling": [StrOptions(set(_bodies.UPSAMPLINGS))],
     }
+    _kind = "conv"
 
     def __init__(
         self,
@@ -238,48 +234,3 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         self.device = device
         self.skorch_callbacks = skorch_callbacks
         self.verbose = verbose
-
-    def _check_combinations(self):
-        super()._check_combinations()
-        check_sizes("channels", self.channels)
-        if not len(self.channels):
-            raise ValueError("channels=() has no layer: give the channels of at least one, such as (32, 64).")
-        if self.decoder_channels is not None:
-            check_sizes("decoder_channels", self.decoder_channels)
-            if len(self.decoder_channels) + 1 < len(self.channels):
-                raise ValueError(
-                    f"decoder_channels={self.decoder_channels!r} makes a decoder of {len(self.decoder_channels) + 1} layers,"
-                    f" which cannot undo the {len(self.channels)} halvings of channels={self.channels!r}: give at least"
-                    f" {len(self.channels) - 1} values, or None to mirror channels."
-                )
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={self.kernel_size} is even: give an odd number, such as 3 or 5.")
-        if self.image_shape is not None:
-            check_sizes("image_shape", self.image_shape)
-            if len(self.image_shape) not in (2, 3):
-                raise ValueError(f"image_shape={self.image_shape!r}: give (height, width) or (height, width, channels).")
-
-    def _resolve_n_components(self):
-        if self.n_components == "spatial":
-            sizes = _bodies.halved_sizes(self.image_shape_[:2], len(self.channels))
-            return math.prod(sizes[-1]) * int(self.channels[-1])
-        return super()._resolve_n_components()
-
-    def _describe_parts(self):
-        mirrored = self.channels[:-1][::-1]
-        return {
-            "image_shape": self.image_shape_ if len(self.image_shape_) == 3 else (*self.image_shape_, 1),
-            "spatial": self.n_components == "spatial",
-            "channels": tuple(map(int, self.channels)),
-            "decoder_channels": tuple(map(int, mirrored if self.decoder_channels is None else self.decoder_channels)),
-            "kernel_size": int(self.kernel_size),
-            "activation": self.activation,
-            "code_activation": self.code_activation,
-            "downsampling": self.downsampling,
-            "upsampling": self.upsampling,
-        }
-
-    def _body(self, architecture):
-        sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
-        n_components = None if architecture["spatial"] else architecture["n_components"]
-        return _bodies.conv(n_components=n_components, **{name: architecture[name] for name in sizes})

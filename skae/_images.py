@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from skae._kinds import check_sizes
+
 _MAX_COLOURS = 4  # red, green, blue and opacity
 
 
@@ -14,25 +16,23 @@ class ImageInput:
     """
 
     def _to_rows(self, X, *, fitting=False):
-        if not hasattr(X, "shape"):
-            X = np.asarray(X)
-        n_dims = len(X.shape)
-        if n_dims > 4:
-            raise ValueError(
-                f"X has {n_dims} dimensions, shape {X.shape}: give images as (n, height, width) or (n, height, width,"
-                " channels), or flat rows as (n, n_features)."
-            )
-        given = tuple(X.shape[1:]) if n_dims in (3, 4) else None
+        X, given = flatten(X, "X")
         if fitting:
             self.image_shape_ = self._find_shape(X, given)
-            self._takes_images = given is not None
+            self._output_shape = given
         elif given is not None and given != self.image_shape_:
-            raise ValueError(f"X holds images of shape {given}, but fit saw {self.image_shape_}: give images of that size.")
-        return X if given is None else X.reshape(len(X), math.prod(given))
+            seen = "flat rows" if self.image_shape_ is None else self.image_shape_
+            raise ValueError(f"X holds images of shape {given}, but fit saw {seen}: give images of that size.")
+        return X
 
     def _find_shape(self, X, given):
         """Height, width and, where there is a third axis, channels."""
-        wanted = None if self.image_shape is None else tuple(self.image_shape)
+        wanted = None if isinstance(self.image_shape, str) else self.image_shape
+        if wanted is not None:
+            check_sizes("image_shape", wanted)
+            if len(wanted) not in (2, 3):
+                raise ValueError(f"image_shape={wanted!r}: give (height, width) or (height, width, channels).")
+            wanted = tuple(map(int, wanted))
         if given is not None:
             if wanted is None:
                 _refuse_channels_first(given)
@@ -45,8 +45,7 @@ class ImageInput:
             return wanted
         n_features = X.shape[1]
         if wanted is None:
-            side = math.isqrt(n_features)
-            return (side, side) if side * side == n_features else (1, n_features)
+            return self._shape_of_flat_rows(n_features)
         if math.prod(wanted) != n_features:
             raise ValueError(
                 f"image_shape={self.image_shape!r} has {math.prod(wanted)} values, but the rows of X have {n_features}: give"
@@ -54,8 +53,29 @@ class ImageInput:
             )
         return wanted
 
+    def _shape_of_flat_rows(self, n_features):
+        """Shape of the images that flat rows are, where no parameter gives it."""
+        side = math.isqrt(n_features)
+        return (side, side) if side * side == n_features else (1, n_features)
+
     def _from_rows(self, X):
-        return X.reshape(len(X), *self.image_shape_) if self._takes_images else X
+        return X if self._output_shape is None else X.reshape(len(X), *self._output_shape)
+
+
+def flatten(X, name):
+    """Rows of images, and the shape of an image; None where they are rows already."""
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    n_dims = len(X.shape)
+    if n_dims > 4:
+        raise ValueError(
+            f"{name} has {n_dims} dimensions, shape {X.shape}: give images as (n, height, width) or (n, height, width,"
+            " channels), or flat rows as (n, n_features)."
+        )
+    if n_dims < 3:
+        return X, None
+    shape = tuple(X.shape[1:])
+    return X.reshape(len(X), math.prod(shape)), shape
 
 
 def _refuse_channels_first(shape):

@@ -47,18 +47,18 @@ class Autoencoder(nn.Module):
         What the decoder's output goes through.
     corruption : callable
         See :mod:`skae._corruptions`.
-    n_features, n_components : int
-        Sizes of a row and of its code.
+    n_features, n_components, n_outputs : int
+        Sizes of a row, of its code and of its reconstruction.
     anchored : bool
         Whether there are linear paths.
     """
 
-    def __init__(self, body, code, output, corruption, *, n_features, n_components, anchored):
+    def __init__(self, body, code, output, corruption, *, n_features, n_components, n_outputs, anchored):
         super().__init__()
         f, g = body
         self.code_width = code.width(n_components)
         self.encoder = AnchoredMap(f, nn.Linear(n_features, self.code_width, bias=False) if anchored else None)
-        self.decoder = AnchoredMap(g, nn.Linear(n_components, n_features, bias=False) if anchored else None)
+        self.decoder = AnchoredMap(g, nn.Linear(n_components, n_outputs, bias=False) if anchored else None)
         self.output = output
         self.code = code
         self.corruption = corruption

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 from skae import _anchors
 from skae._border import measure
@@ -26,7 +28,7 @@ def test_components_are_pcas_with_their_signs(rng, n, p, offset):
 
 def test_tables_too_wide_for_a_covariance_matrix(rng, monkeypatch):
     X = _table(rng, 60, 20)
-    monkeypatch.setattr(_anchors, "_MAX_COVARIANCE", 10)
+    monkeypatch.setattr(_anchors, "MAX_COVARIANCE", 10)
     np.testing.assert_allclose(_anchor(X, 5).encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7)
 
 
@@ -50,3 +52,42 @@ def test_float32_at_a_large_offset_against_float64(rng):
     X = _table(rng, 300, 20, offset=1e5).astype(np.float32)
     expected = PCA(4, svd_solver="full").fit(X.astype(float)).components_
     np.testing.assert_allclose(_anchor(X, 4).encoder, expected, atol=1e-4)
+
+
+def _chunks(u, target, size=30):
+    return [(torch.from_numpy(u[i : i + size]), torch.from_numpy(target[i : i + size])) for i in range(0, len(u), size)]
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3, 6])
+def test_reduced_rank_is_pca_of_the_least_squares_fit(rng, n_components):
+    u = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 5))
+    target = u @ rng.normal(size=(5, 3)) + rng.normal(size=(200, 3))
+    u, target = u - u.mean(axis=0), target - target.mean(axis=0)
+    anchor = _anchors.reduced_rank(_chunks(u, target), _chunks(u, target), n_components)
+    fitted = LinearRegression(fit_intercept=False).fit(u, target).predict(u)
+    rank = min(n_components, 3)
+    pca = PCA(rank).fit(fitted)
+    expected = pca.inverse_transform(pca.transform(fitted))
+    np.testing.assert_allclose(u @ anchor.encoder.T @ anchor.decoder.T, expected, atol=1e-3)  # the smallest penalty
+    assert anchor.encoder.shape == (n_components, 5)
+    np.testing.assert_array_equal(anchor.encoder[rank:], 0)
+
+
+def test_reduced_rank_penalty_is_chosen_on_validation_rows(rng):
+    u, unseen = rng.normal(size=(2, 25, 20))
+    weights = rng.normal(size=(20, 4)) / 10
+    target, unseen_target = (rows @ weights + rng.normal(size=(25, 4)) for rows in (u, unseen))
+    error = {}
+    for name, rows in {"train": (u, target), "unseen": (unseen, unseen_target)}.items():
+        anchor = _anchors.reduced_rank(_chunks(u, target), _chunks(*rows), 4)
+        error[name] = np.square(unseen @ anchor.encoder.T @ anchor.decoder.T - unseen_target).mean()
+    assert error["unseen"] < 0.7 * error["train"]
+
+
+def test_regression_on_codes_is_least_squares(rng):
+    u, target = rng.normal(size=(200, 6)), rng.normal(size=(200, 3))
+    u, target = u - u.mean(axis=0), target - target.mean(axis=0)
+    encoder = rng.normal(size=(2, 6))
+    anchor = _anchors.regression_on_codes(np.vstack([encoder, np.zeros((1, 6))]), _chunks(u, target))
+    expected = LinearRegression(fit_intercept=False).fit(u @ encoder.T, target).predict(u @ encoder.T)
+    np.testing.assert_allclose(u @ anchor.encoder.T @ anchor.decoder.T, expected, atol=1e-6)

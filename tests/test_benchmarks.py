@@ -73,6 +73,28 @@ def test_tables_need_a_folder(capsys):
     assert "--data-dir" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "masking"])
+def test_denoising_is_compared(tmp_path, kind):
+    _main("denoising")(["--damage", kind, "--epochs", "1", "--out", str(tmp_path)])
+    assert len(list(tmp_path.glob("*.png"))) == 1
+    rows = _rows(next(tmp_path.glob("*.csv")))
+    error = {(row["method"], row["setting"]): float(row["mse"]) for row in rows}
+    X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
+    damaged = importlib.import_module("benchmarks.denoising").damage(X_test.astype(np.float32), kind, 1)
+    assert damaged.min() >= 0
+    assert damaged.max() <= 1
+    if kind == "masking":
+        assert (damaged == 0).mean() == pytest.approx(0.5 + 0.5 * (X_test == 0).mean(), abs=0.01)
+    else:
+        inside = (X_test > 0.4) & (X_test < 0.6)  # where noise of 0.5 is clipped on both sides
+        assert (damaged[inside] - X_test[inside]).std() == pytest.approx(0.4, abs=0.05)
+    assert error["damaged images", ""] == pytest.approx(np.square(damaged - X_test).mean(), rel=1e-4)
+    pca = PCA(8).fit(X_train)
+    expected = np.square(pca.inverse_transform(pca.transform(damaged)) - X_test).mean()
+    assert error["PCA", "depth 8"] == pytest.approx(expected, rel=1e-3)
+    assert {row["method"] for row in rows} >= {"kernel PCA", "Wiener filter", "skae", "skae conv"}
+
+
 def test_engine_compares_with_hand_written_loops(tmp_path):
     _main("engine")(["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)])
     rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}

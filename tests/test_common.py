@@ -10,9 +10,14 @@ from sklearn.utils import estimator_checks as checks
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderTransformer, ConvAutoencoderTransformer
+from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder
 
 ROOT = Path(__file__).parent.parent
+
+
+def _add_noise(X, random_state):
+    return X + random_state.normal(size=X.shape)
+
 
 CONFIGURATIONS = [
     AutoencoderTransformer(),
@@ -23,6 +28,9 @@ CONFIGURATIONS = [
     ConvAutoencoderTransformer(max_iter=5),
     ConvAutoencoderTransformer("spatial", channels=(4, 8), max_iter=5),
     ConvAutoencoderTransformer(channels=(4, 8), downsampling="max_pool", upsampling="nearest", max_iter=5),
+    DenoisingAutoencoder(max_iter=5),
+    DenoisingAutoencoder(corruption="gaussian", image_shape="auto", channels=(4, 8), max_iter=5),
+    DenoisingAutoencoder(corruption=_add_noise, max_iter=5),
 ]
 
 

@@ -1,0 +1,468 @@
+"""The denoising autoencoder."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import _fit_context
+from sklearn.utils import check_array, gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skae import _anchors
+from skae._base import BaseAutoencoder, unchanged_on_failure
+from skae._border import Damaged
+from skae._corruptions import CORRUPTIONS, Corruption, by_function, none
+from skae._images import ImageInput, flatten
+from skae._kinds import Conv, Dense
+from skae._scores import explained_variance
+
+_SHARES = {"erase", "masking", "salt_and_pepper"}  # whose noise_level is a share
+_MIN_DRAWS = 20  # damaged copies per feature from which the linear start is computed, where there are fewer rows
+_MAX_DRAWS = 20
+
+
+class DenoisingAutoencoder(ImageInput, BaseAutoencoder):
+    r"""Autoencoder that gives back clean rows from damaged ones, starts as the best linear map and only gets better.
+
+    .. math::
+        z = V \tilde u + f(\tilde u), \qquad \hat x = \mathrm{clip}(\mu + s\,(D z + g(z))), \qquad
+        \tilde u = (\tilde x - \tilde \mu) / s
+
+    where :math:`\tilde x` is the damaged row, V and D start as the reduced-rank regression of clean rows on damaged ones
+    [1]_, and the residual networks f and g at zero. Training minimises the mean of :math:`((\hat x - x) / s)^2` against the
+    clean row x [2]_, with a new damage in each batch, and keeps the best epoch, as :class:`AutoencoderTransformer` does.
+
+    The damage is either drawn here, by `corruption`, or was measured: ``fit(X_damaged, X_target=X_clean)``.
+
+    Parameters
+    ----------
+    n_components : int, "auto" or "spatial", default="auto"
+        Length of the code, at least 1. "auto" is ``min(32, max(1, n_features // 2))``. "spatial", for images only, makes
+        the last feature maps the code.
+    corruption : {"erase", "gaussian", "masking", "salt_and_pepper"}, callable or None, default="masking"
+        How the rows of X are damaged in training. Unused where `fit` is given `X_target`:
+
+        - "gaussian" adds noise, and clips to the bounds that the data show (see `output_activation`);
+        - "masking" sets a share of the features of each row to 0, or to their mean where 0 is outside their range;
+        - "salt_and_pepper" sets a share of the features to the lowest or highest value of the training rows;
+        - "erase" does as "masking" with a rectangle of an image;
+        - a callable ``(X, random_state) -> X_damaged`` takes an array in the form and unit of X, with a batch of rows, and
+          a RandomState;
+        - None damages nothing.
+    noise_level : float, default=0.5
+        Standard deviation of "gaussian" in the unit of X; the others' share of features or of the image's area, in [0, 1].
+    hidden_layer_sizes : array-like of int or int, default=(256, 256)
+        Widths of the encoder's hidden layers; the decoder mirrors them. Unused for images.
+    image_shape : tuple of int or "auto", default=None
+        Height, width and, where there is more than one, channels, of flat rows that are images; "auto" takes flat rows as
+        square images where they can be, else as images one pixel high. With it, or with n-D images, the networks are
+        convolutional; with None and flat rows they are dense.
+    channels : array-like of int, default=(32, 64)
+        Channels after each convolutional layer of the encoder.
+    decoder_channels : array-like of int, default=None
+        Channels after each layer of the decoder but the last, as :class:`ConvAutoencoderTransformer` has them.
+    kernel_size : int, default=3
+        Height and width of all kernels, odd.
+    downsampling : {"stride", "max_pool"}, default="stride"
+        How a convolutional layer halves the sides.
+    upsampling : {"transpose", "nearest", "bilinear", "zeros"}, default="transpose"
+        How a convolutional layer doubles the sides.
+    activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
+        Of the hidden layers.
+    code_activation : {"identity", "relu"}, default="identity"
+        Of the code. "relu" needs ``init="random"``.
+    output_activation : {"auto", "clip", "identity", "sigmoid"}, default="auto"
+        Of the output, as in :class:`AutoencoderTransformer`; "sigmoid" needs clean data in [0, 1] and ``init="random"``.
+    init : {"pca", "random"}, default="pca"
+        Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
+    loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
+        Of the reconstruction. "log_loss" needs clean data in [0, 1] and ``init="random"``.
+    optimizer : "adam" or torch.optim.Optimizer class, default="adam"
+        A class gets `learning_rate_init` as ``lr`` and, where `alpha` is not 0, ``weight_decay`` for the residual paths.
+    learning_rate_init : float, default=0.003
+        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
+    alpha : float, default=0.0
+        L2 penalty on the residual paths: ``alpha * w`` is added to their gradient. The linear paths have none.
+    batch_size : int, default=128
+        Rows in a gradient step; at most the number of training rows.
+    max_iter : int or "auto", default="auto"
+        Number of epochs, which is the length of the learning-rate schedule. 0 is the linear map itself; "auto" is as many
+        as make 3000 gradient steps, but 5 to 300.
+    validation_fraction : float or None, default=0.1
+        Share of the rows, drawn at random, that choose the epoch and are withheld from training. None chooses on the
+        training rows. Unused where `fit` is given `X_val`. Their damage is the same in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Of the initial weights, the validation rows, the batches and the damage.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is CUDA where it is there, else the CPU.
+    skorch_callbacks : list, default=None
+        Callbacks of the skorch net, as its `callbacks`.
+    verbose : int, default=0
+        Whether to print a line an epoch.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int or None
+        Height, width and, where the images have a third axis, channels; None where rows are no images.
+    n_components_ : int
+        Length of the code.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in `fit`; only where they are all strings.
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of each feature of X.
+    n_iter_ : int
+        Epochs run.
+    best_iter_ : int
+        Epoch kept; 0 is the start.
+    loss_curve_ : list of float
+        Training loss of each epoch, in units of the mean feature variance.
+    validation_scores_ : list of float
+        Validation score after each epoch: 1 minus the loss over that of the mean validation row.
+    baseline_score_ : float
+        Validation score of epoch 0: of the linear map, its output clipped.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list
+        History of the net.
+
+    See Also
+    --------
+    AutoencoderTransformer : Gives back what it is given.
+    sklearn.decomposition.KernelPCA : Denoises by projection.
+
+    References
+    ----------
+    .. [1] A. J. Izenman, "Reduced-rank regression for the multivariate linear model", Journal of Multivariate Analysis 5,
+       248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
+    .. [2] P. Vincent, H. Larochelle, Y. Bengio and P.-A. Manzagol, "Extracting and Composing Robust Features with Denoising
+       Autoencoders", ICML 2008. :doi:`10.1145/1390156.1390294`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import DenoisingAutoencoder
+    >>> X = load_digits().data / 16
+    >>> denoiser = DenoisingAutoencoder(corruption="gaussian", noise_level=0.3, max_iter=20, random_state=0)
+    >>> denoiser = denoiser.fit(X[:1500])
+    >>> clean = X[1500:]
+    >>> noisy = np.clip(clean + np.random.default_rng(0).normal(0, 0.3, clean.shape), 0, 1)
+    >>> bool(np.mean((denoiser.denoise(noisy) - clean) ** 2) < np.mean((noisy - clean) ** 2) / 2)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoder._parameter_constraints,
+        **Dense.constraints,
+        **Conv.constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "spatial"})],
+        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+        "noise_level": [Interval(Real, 0, None, closed="left")],
+        "image_shape": ["array-like", StrOptions({"auto"}), None],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        corruption="masking",
+        noise_level=0.5,
+        hidden_layer_sizes=(256, 256),
+        image_shape=None,
+        channels=(32, 64),
+        decoder_channels=None,
+        kernel_size=3,
+        downsampling="stride",
+        upsampling="transpose",
+        activation="silu",
+        code_activation="identity",
+        output_activation="auto",
+        init="pca",
+        loss="squared_error",
+        optimizer="adam",
+        learning_rate_init=3e-3,
+        alpha=0.0,
+        batch_size=128,
+        max_iter="auto",
+        validation_fraction=0.1,
+        random_state=None,
+        device="auto",
+        skorch_callbacks=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.corruption = corruption
+        self.noise_level = noise_level
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.image_shape = image_shape
+        self.channels = channels
+        self.decoder_channels = decoder_channels
+        self.kernel_size = kernel_size
+        self.downsampling = downsampling
+        self.upsampling = upsampling
+        self.activation = activation
+        self.code_activation = code_activation
+        self.output_activation = output_activation
+        self.init = init
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.skorch_callbacks = skorch_callbacks
+        self.verbose = verbose
+
+    @property
+    def _kind(self):
+        return "dense" if self.image_shape_ is None else "conv"
+
+    def _shape_of_flat_rows(self, n_features):
+        return super()._shape_of_flat_rows(n_features) if self.image_shape == "auto" else None
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        if self.image_shape_ is None:
+            for name, value in {"corruption": "erase", "n_components": "spatial"}.items():
+                if getattr(self, name) == value:
+                    raise ValueError(
+                        f"{name}={value!r} is for images: give X as (n, height, width) or (n, height, width, channels), or"
+                        f" image_shape, or choose another {name}."
+                    )
+        if isinstance(self.corruption, str) and self.corruption in _SHARES and self.noise_level > 1:
+            raise ValueError(
+                f"noise_level={self.noise_level!r} is no share, as corruption={self.corruption!r} takes it: give a number"
+                " from 0 to 1."
+            )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, *, X_target=None, X_val=None, X_val_target=None):
+        """Train on the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Clean rows, which `corruption` damages; damaged ones where `X_target` is given. At least two.
+        y : None
+            Ignored; here for scikit-learn's conventions.
+        X_target : array-like of shape (n_samples, n_outputs) or images, default=None
+            The clean rows of a damaged X, of any width. Images have the height and width of those of X. In a Pipeline it
+            comes by metadata routing: ``set_fit_request(X_target=True)``.
+        X_val : array-like of shape (n_validation_samples, n_features) or images, default=None
+            Rows that choose the epoch to keep, instead of a `validation_fraction` of X.
+        X_val_target : array-like of shape (n_validation_samples, n_outputs) or images, default=None
+            The clean rows of X_val, to be given if and only if `X_target` and `X_val` are.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or a combination of them cannot hold, the rows are no finite numeric tables that suit each
+            other, or a callable `corruption` changes the shape or returns NaN. The estimator is then as it was before.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the loss is no longer finite; the best epoch until then is kept.
+        """
+        with unchanged_on_failure(self):
+            self._is_paired = X_target is not None
+            device, X = self._validate(X)
+            X_val = self._validate_rows_of_fit("X_val", X_val, X)
+            target, target_val = self._validate_targets(X, X_target, X_val, X_val_target)
+            self._fit(X, target, X_val, target_val, device)
+        return self
+
+    def _validate_targets(self, X, X_target, X_val, X_val_target):
+        if not self._is_paired:
+            if X_val_target is not None:
+                raise ValueError("X_val_target is given, but X_target is not: give both, or neither.")
+            return X, X_val
+        if (X_val is None) != (X_val_target is None):
+            raise ValueError("X_val and X_val_target belong together where X_target is given: give both, or neither.")
+        target, self._output_shape = self._validate_target("X_target", X_target, X)
+        if X_val is None:
+            return target, None
+        target_val, _ = self._validate_target("X_val_target", X_val_target, X_val)
+        if target_val.shape[1] != target.shape[1]:
+            raise ValueError(
+                f"X_val_target has {target_val.shape[1]} features, but X_target has {target.shape[1]}: give both the same."
+            )
+        return target, target_val
+
+    def _validate_target(self, name, X_target, X):
+        """Rows of a target of the rows of X, and the shape of its images."""
+        rows, shape = flatten(X_target, name)
+        rows = check_array(rows, dtype=X.dtype, input_name=name)
+        if len(rows) != len(X):
+            raise ValueError(f"{name} has {len(rows)} rows, but the damaged ones are {len(X)}: give each its clean row.")
+        if self.image_shape_ is not None:
+            sides = self.image_shape_[:2]
+            if rows.shape[1] % math.prod(sides) or (shape is not None and shape[:2] != sides):
+                raise ValueError(
+                    f"{name} has images of shape {shape or rows.shape[1:]}, but those of X are {sides[0]} x {sides[1]}: give"
+                    " the same height and width; channels may differ."
+                )
+        return rows, shape
+
+    # Parts
+
+    def _describe_parts(self):
+        corrupts = not self._is_paired and self.corruption is not None
+        return {
+            "corruption": self.corruption if corrupts else None,
+            "noise_level": float(self.noise_level),
+            "input_shape": self._output_shape,
+        }
+
+    def _corruption(self, architecture):
+        corruption = architecture["corruption"]
+        if corruption is None:
+            return super()._corruption(architecture)
+        draw = by_function(corruption, architecture["input_shape"]) if callable(corruption) else CORRUPTIONS[corruption]
+        return Corruption(draw, architecture["noise_level"], architecture["n_features"], architecture.get("image_shape"))
+
+    def _damage(self, module, data):
+        corruption = module.corruption
+        if not isinstance(corruption, Corruption):
+            return data
+        X, lower, upper = data.train.X, self._target_border.lower, self._target_border.upper
+        if self._is_sigmoid:
+            lower, upper = np.zeros_like(lower), np.ones_like(upper)
+        low, high = X.min(axis=0), X.max(axis=0)
+        values = {
+            "lower": lower,
+            "upper": upper,
+            "low": np.where(np.isfinite(lower), lower, low),
+            "high": np.where(np.isfinite(upper), upper, high),
+            "fill": np.where((low <= 0) & (high >= 0), 0.0, self.mean_),
+        }
+        _set_data(corruption, self._border, values)
+        if self._architecture["anchored"]:  # the linear path sees damaged rows, whose mean may be another
+            rows = _chunks(data.train, corruption, data.seed)
+            shift = sum(u.double().sum(0) for u, _ in rows).numpy(force=True) / len(data.train)
+            self._border.mean = self._border.mean + self._border.scale * shift
+            _set_data(corruption, self._border, values)
+        return data._replace(validation=Damaged(data.validation, corruption, data.seed))
+
+    def _anchor(self, module, data):
+        n_draws = 1
+        if isinstance(module.corruption, Corruption):
+            n_draws = min(_MAX_DRAWS, math.ceil(_MIN_DRAWS * self.n_features_in_ / len(data.train)))
+        if max(self.n_features_in_, self._architecture["n_outputs"]) > _anchors.MAX_COVARIANCE:
+            encoder = super()._anchor(module, data).encoder
+            return _anchors.regression_on_codes(encoder, _chunks(data.train, module.corruption, data.seed))
+        rows = (pair for i in range(n_draws) for pair in _chunks(data.train, module.corruption, data.seed + i))
+        validation = list(_chunks(data.validation, none, data.seed))
+        return _anchors.reduced_rank(rows, validation, module.code_width)
+
+    # Apply
+
+    def denoise(self, X):
+        """Clean rows of damaged ones; nothing is drawn.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Damaged rows.
+
+        Returns
+        -------
+        X_clean : ndarray of shape (n_samples, n_outputs) or images, of the dtype of X
+            In the form of the clean rows that `fit` was given.
+        """
+        return self.reconstruct(X)
+
+    def score(self, X, y=None, sample_weight=None, *, X_target=None):
+        """R² of the denoised rows against the clean ones, all features together.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Clean rows, which are damaged by `corruption` as in training, the same at each call; damaged rows where
+            `X_target` is given.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+        X_target : array-like of shape (n_samples, n_outputs) or images, default=None
+            The clean rows of X. In a search it comes by metadata routing: ``set_score_request(X_target=True)``.
+
+        Returns
+        -------
+        score : float
+            At most 1, without unit; see :meth:`AutoencoderTransformer.score`.
+
+        Raises
+        ------
+        ValueError
+            If `fit` was given `X_target`, and here it is missing.
+        """
+        X = self._validate_rows(X)
+        if X_target is not None:
+            target, _ = self._validate_target("X_target", X_target, X)
+            return explained_variance(target, self._reconstruct(X), sample_weight)
+        if self._is_paired:
+            raise ValueError(
+                "fit was given X_target, so score needs it too: score(X, X_target=...); in a search, enable metadata"
+                " routing and set_score_request(X_target=True)."
+            )
+        return explained_variance(X, self._reconstruct(X, damaged=True), sample_weight)
+
+    def score_samples(self, X):
+        """Minus the mean squared error of each row against itself, undamaged; low means unusual.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Rows to reconstruct.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), of the dtype of X
+            In the squared unit of the data, at most 0.
+
+        Raises
+        ------
+        ValueError
+            If `fit` was given `X_target`: then denoised rows are not to be like X.
+        """
+        check_is_fitted(self)
+        if self._is_paired:
+            raise ValueError("fit was given X_target, so X is not what comes back: compare denoise(X) with clean rows.")
+        return super().score_samples(X)
+
+    def _reconstruct(self, X, *, damaged=False):
+        if not damaged:
+            return super()._reconstruct(X)
+        rng = torch.Generator(self._device_of(X.dtype)).manual_seed(self._seed)
+
+        def denoise(module, u):
+            return module(module.corruption(u, rng))[0]
+
+        return self._target_border.unstandardize(self._apply(denoise, X, self._border.standardize))
+
+
+def _set_data(corruption, border, values):
+    """Tell a corruption of the data, in the units of the border."""
+    standardized = {name: (value - border.mean) / border.scale for name, value in values.items()}
+    corruption.set_data(mean=border.mean, scale=border.scale, **standardized)
+
+
+def _chunks(rows, corruption, seed, chunk_size=1024):
+    """Pairs of damaged rows and targets."""
+    rng = torch.Generator(rows[np.arange(1)][0].device).manual_seed(seed)
+    for positions in gen_batches(len(rows), chunk_size):
+        u, target = rows[np.arange(positions.start, positions.stop)]
+        yield corruption(u, rng), target
