@@ -95,6 +95,18 @@ def test_denoising_is_compared(tmp_path, kind):
     assert {row["method"] for row in rows} >= {"kernel PCA", "Wiener filter", "skae", "skae conv"}
 
 
+def test_masked_cells_are_compared(tmp_path, rng):
+    (tmp_path / "tabular").mkdir()
+    X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8)) + 0.3 * rng.normal(size=(300, 8))
+    np.savez(tmp_path / "tabular" / "example.npz", X=X, y=np.arange(300) % 2)
+    _main("masked_cells")(["--data-dir", str(tmp_path), "--epochs", "1", "--out", str(tmp_path)])
+    (row,) = _rows(tmp_path / "masked_cells_test.csv")
+    assert float(row["mse_mean"]) == pytest.approx(1, abs=0.15)  # columns are standardised
+    best = min(float(row["mse_mean"]), float(row["mse_pca"]))
+    assert float(row["ratio"]) == pytest.approx(float(row["mse_skae"]) / best, rel=1e-3)
+    assert float(row["mse_skae"]) < float(row["mse_mean"])
+
+
 def test_engine_compares_with_hand_written_loops(tmp_path):
     _main("engine")(["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)])
     rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}

@@ -5,14 +5,20 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
 
 import skae
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 MODULES = ["skae", *(f"skae.{module.name}" for module in pkgutil.iter_modules(skae.__path__))]
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
 
@@ -39,6 +45,19 @@ def test_readme_examples(block, capsys):
     assert autoencoder > pca
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_draw_their_picture_and_show_what_they_say(path, tmp_path):
+    matplotlib.use("Agg")
+    try:
+        namespace = runpy.run_path(str(path))
+        namespace["figure"].savefig(tmp_path / "picture.png")
+    finally:
+        plt.close("all")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    errors = namespace["errors"]
+    assert errors["skae"] == min(error for name, error in errors.items() if name != "clean")
+
+
 def _sections(docstring):
     """The text of each numpydoc section by its name."""
     parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.cleandoc(docstring), flags=re.MULTILINE)
@@ -63,12 +82,10 @@ def test_parameters_are_documented_in_their_order_with_their_defaults(thing):
             assert parameter.default in (inspect.Parameter.empty, None), name
 
 
-def test_fitted_attributes_are_documented():
-    import numpy as np
-    import pandas as pd
-
+@pytest.mark.parametrize("thing", [t for t in PUBLIC if inspect.isclass(t)], ids=lambda thing: thing.__name__)
+def test_fitted_attributes_are_documented(thing):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=["a", "b", "c"])
-    estimator = skae.AutoencoderTransformer(2, max_iter=1).fit(X)
+    estimator = thing(2, max_iter=1).fit(X)
     fitted = {name for name in dir(estimator) if re.fullmatch(r"[a-z]\w*_", name)}
     assert fitted == set(_entries(_sections(estimator.__doc__)["Attributes"]))
 

@@ -196,7 +196,7 @@ def test_where_training_does_harm_the_result_is_pca(cancer):
     np.testing.assert_allclose(estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("max_iter", "every"), [(40, 1), (140, 2)])
+@pytest.mark.parametrize(("max_iter", "every"), [(10, 1), (140, 4)])
 def test_weights_are_the_average_of_an_epoch_with_the_better_score(digits, max_iter, every):
     recorder = Recorder()
     estimator = _fit(digits, max_iter=max_iter, hidden_layer_sizes=(8,), skorch_callbacks=[recorder])
