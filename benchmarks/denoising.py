@@ -18,6 +18,7 @@ from scipy.signal import wiener
 from sklearn.decomposition import PCA, KernelPCA
 
 from benchmarks import datasets, report
+from benchmarks.measures import reconstruct
 from skae import DenoisingAutoencoder
 
 DAMAGES = {"gaussian": 0.5, "masking": 0.5}  # and the noise level
@@ -71,7 +72,7 @@ def denoisers(split, kind, epochs):
 
 def _projection(pca, X):
     pca.fit(X)
-    return lambda damaged: pca.inverse_transform(pca.transform(damaged))
+    return lambda damaged: reconstruct(pca, damaged)
 
 
 def _kernel_pca(X, kind, seed, gamma):
@@ -140,7 +141,7 @@ def _parse(argv):
     add("--dataset", choices=["digits", "mnist"], default="digits")
     add("--data-dir", type=Path, help="folder with mnist.npz; without it MNIST comes from OpenML")
     add("--damage", choices=list(DAMAGES), default="gaussian")
-    add("--epochs", type=lambda text: text if text == "auto" else int(text), help="default: auto; mnist: 10")
+    add("--epochs", type=report.epochs, help="default: auto; mnist: 10")
     add("--seed", type=int, default=0)
     add("--evaluate", choices=["validation", "test"], help="held-out part (default: test; mnist: validation)")
     add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")

@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from sklearn.decomposition import PCA
 
 from benchmarks import datasets, report
-from benchmarks.measures import one_thread
+from benchmarks.measures import one_thread, reconstruct
 from skae import DenoisingAutoencoder
 
 SHARE = 0.2  # of the cells that are masked
@@ -51,16 +51,12 @@ def _errors(path, seed, evaluate, epochs):
         masked = np.random.default_rng(seed).random(clean.shape) < SHARE
         damaged = np.where(masked, 0, clean)  # the mean, as columns are standardised
         depths = range(1, min(X.shape[1], 32))
-        filled = [_project(PCA(depth, random_state=seed).fit(X), damaged) for depth in depths]
+        filled = [reconstruct(PCA(depth, random_state=seed).fit(X), damaged) for depth in depths]
         denoiser = DenoisingAutoencoder(corruption="masking", noise_level=SHARE, max_iter=epochs, random_state=seed)
         errors = {"mean": damaged, "skae": denoiser.fit(X).denoise(damaged)}
         mse = {name: float(np.square(found - clean)[masked].mean()) for name, found in errors.items()}
         mse["pca"] = min(float(np.square(found - clean)[masked].mean()) for found in filled)
         return path, X.shape[1], mse
-
-
-def _project(pca, X):
-    return pca.inverse_transform(pca.transform(X))
 
 
 def _summarize(name, found):
@@ -72,7 +68,7 @@ def _parse(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data-dir", type=Path, required=True, help="folder with tabular/*.npz")
-    add("--epochs", type=lambda text: text if text == "auto" else int(text), default="auto")
+    add("--epochs", type=report.epochs, default="auto")
     add("--seed", type=int, default=0, help="the first of three (default: 0)")
     add("--evaluate", choices=["validation", "test"], default="test")
     add("--jobs", type=int, default=1, help="processes, with one thread each (default: 1)")

@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"  # ignored by git; what is to be kept goes to benchmarks/results by --out
 
 
+def epochs(text):
+    """Number of epochs that a command is given, or "auto"."""
+    return text if text == "auto" else int(text)
+
+
 @contextmanager
 def progress(n_steps):
     """Show how far a job is: a bar where rich is installed and there is a terminal, else a line for each step.

@@ -52,7 +52,7 @@ def _parse(argv):
     add("--dataset", choices=list(EPOCHS), default="digits")
     add("--data-dir", type=Path, help="folder with mnist.npz and tabular/*.npz")
     add("--depths", type=int, nargs="+", help="default: 2 4 8 16 32; tabular: 2, p/4 and p/2 of p features")
-    add("--epochs", type=_epochs, help="of skae: a number or auto (default: auto; mnist: 6)")
+    add("--epochs", type=report.epochs, help="of skae: a number or auto (default: auto; mnist: 6)")
     add("--train-size", type=int, default=20_000, help="number of training images of mnist (default: 20000)")
     add("--seed", type=int, default=0, help="tabular: the first of five (default: 0)")
     add("--evaluate", choices=["validation", "test"], help="held-out part (default: test; mnist: validation)")
@@ -67,10 +67,6 @@ def _parse(argv):
     options.epochs = EPOCHS[options.dataset] if options.epochs is None else options.epochs
     options.evaluate = options.evaluate or EVALUATE[options.dataset]
     return options
-
-
-def _epochs(text):
-    return text if text == "auto" else int(text)
 
 
 if __name__ == "__main__":

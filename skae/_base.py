@@ -4,6 +4,7 @@ import math
 from abc import abstractmethod
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -129,7 +130,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         with unchanged_on_failure(self):
             device, X = self._validate(X)
-            X_val = self._validate_rows_of_fit("X_val", X_val, X)
+            X_val = self._validate_validation_rows(X_val, X)
             self._fit(X, None, X_val, None, device)
         return self
 
@@ -163,32 +164,36 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"optimizer={self.optimizer!r} is no torch.optim.Optimizer: give 'adam' or a class such as torch.optim.SGD."
             )
 
-    def _validate_rows_of_fit(self, name, X_val, X):
+    def _validate_validation_rows(self, X_val, X):
         """Validation rows, which have the columns of X."""
         if X_val is None:
             return None
         X_val = self._to_rows(X_val)
         _check_feature_names(self, X_val, reset=False)
-        X_val = check_array(X_val, dtype=X.dtype, input_name=name, ensure_min_samples=0)
+        X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
         if not len(X_val):
-            raise ValueError(f"{name} has no rows: give at least one, or None to take a validation_fraction of X.")
+            raise ValueError("X_val has no rows: give at least one, or None to take a validation_fraction of X.")
         if X_val.shape[1] != X.shape[1]:
-            raise ValueError(f"{name} has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
+            raise ValueError(f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
         return X_val
 
     def _fit(self, X, target, X_val, target_val, device):
         """Train on validated rows; a target of None are the rows themselves."""
         self._seed = seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self._border, self.mean_ = self._measure(X, X_val, "X")
-        same = target is None
-        self._target_border = self._border if same else self._measure(target, target_val, "X_target")[0]
+        self._border, self.mean_ = self._measure(X, X_val, "X", "X_val")
+        if target is None:
+            self._target_border = self._border
+        elif target is X and target_val is X_val:  # the same rows, though a corruption moves the mean of those that go in
+            self._target_border = replace(self._border)
+        else:
+            self._target_border, _ = self._measure(target, target_val, "X_target", "X_val_target")
         self.n_components_ = self._resolve_n_components()
         self._architecture = {
             **KINDS[self._kind].describe(self),
             **self._describe_parts(),
             "n_features": self.n_features_in_,
             "n_components": self.n_components_,
-            "n_outputs": self.n_features_in_ if same else target.shape[1],
+            "n_outputs": self.n_features_in_ if target is None else target.shape[1],
             "activation": self.activation,
             "code_activation": self.code_activation,
             "anchored": self.init == "pca",
@@ -207,7 +212,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _is_sigmoid(self):
         return self.output_activation == "sigmoid" or self.loss == "log_loss"
 
-    def _measure(self, X, X_val, name):
+    def _measure(self, X, X_val, name, name_val):
         """Border and mean of the rows, which the validation rows have to suit."""
         if self._is_sigmoid:
             _check_unit_interval(X, name)
@@ -219,8 +224,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         )
         if X_val is not None:
             if self._is_sigmoid:
-                _check_unit_interval(X_val, f"{name}_val")
-            border.check_range(X_val, f"{name}_val")
+                _check_unit_interval(X_val, name_val)
+            border.check_range(X_val, name_val)
         return border, mean
 
     def _resolve_n_components(self):

@@ -279,7 +279,7 @@ class DenoisingAutoencoder(ImageInput, BaseAutoencoder):
         with unchanged_on_failure(self):
             self._is_paired = X_target is not None
             device, X = self._validate(X)
-            X_val = self._validate_rows_of_fit("X_val", X_val, X)
+            X_val = self._validate_validation_rows(X_val, X)
             target, target_val = self._validate_targets(X, X_target, X_val, X_val_target)
             self._fit(X, target, X_val, target_val, device)
         return self

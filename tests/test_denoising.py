@@ -311,6 +311,12 @@ def test_bad_targets(pixels, targets, message):
     assert not [name for name in vars(estimator) if name.endswith("_")]
 
 
+@pytest.mark.parametrize("parameters", [{}, {"init": "random", "loss": "log_loss"}])
+def test_validation_targets_out_of_range_are_named(pixels, parameters):
+    with pytest.raises(ValueError, match=r"^X_val_target "):
+        _make(**parameters).fit(pixels, X_target=pixels, X_val=pixels, X_val_target=pixels * 1e30)
+
+
 def test_target_images_of_another_size(images):
     with pytest.raises(ValueError, match=r"X_target has images of shape \(4, 8\), but those of X are 8 x 8"):
         _make().fit(images, X_target=images[:, :4])
