@@ -84,7 +84,7 @@ def mnist(data_dir=None, *, evaluate="validation", train_size=20_000):
     return Split("mnist", train, held_out, image_shape=(28, 28))
 
 
-def patches(*, evaluate="test", size=16, step=8):
+def patches(*, evaluate="test", size=16, step=16):
     """Give colour patches of scikit-learn's two sample photographs, scaled to [0, 1]; the label is the photograph.
 
     Parameters
@@ -93,7 +93,8 @@ def patches(*, evaluate="test", size=16, step=8):
         The part to hold out. The test part is the right quarter of both photographs, the validation part the quarter
         beside it; training patches are from the left of the part that is held out.
     size, step : int
-        Height and width of a patch, and the pixels from one patch to the next.
+        Height and width of a patch, and the pixels from one patch to the next. Where patches overlap, the validation rows
+        that a fit draws share pixels with those that it trains on, and tell nothing about unseen parts of a photograph.
 
     Returns
     -------
