@@ -5,18 +5,17 @@ python benchmarks/masked_cells.py --data-dir DIR    # DIR/tabular/*.npz
 
 import argparse
 import sys
-from itertools import product
 from pathlib import Path
 
 if not __package__:  # started as a file: import from the root of the repository, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.decomposition import PCA
 
 from benchmarks import datasets, report
-from benchmarks.measures import one_thread, reconstruct
+from benchmarks.measures import reconstruct
+from benchmarks.seeds import over_seeds
 from skae import DenoisingAutoencoder
 
 SHARE = 0.2  # of the cells that are masked
@@ -29,13 +28,8 @@ def main(argv=None):
     options = _parse(argv)
     paths = datasets.table_paths(options.data_dir)
     seeds = range(options.seed, options.seed + N_SEEDS)
-    errors = {path: [] for path in paths}
-    jobs = (delayed(_errors)(path, seed, options.evaluate, options.epochs) for path, seed in product(paths, seeds))
-    with report.progress(len(paths) * N_SEEDS) as advance:
-        for path, n_features, mse in Parallel(options.jobs, return_as="generator_unordered")(jobs):
-            errors[path].append((n_features, mse))
-            advance(path.stem)
-    rows = [_summarize(path.stem, found) for path, found in errors.items()]
+    found = over_seeds(_errors, paths, seeds, options.jobs, options.evaluate, options.epochs)
+    rows = [_summarize(path.stem, errors) for path, errors in found.items()]
     report.print_table(rows, COLUMNS)
     n_ahead = sum(row["mse_skae"] < min(row["mse_mean"], row["mse_pca"]) for row in rows)
     print(f"skae is ahead of both on {n_ahead} of {len(rows)} tables.")
@@ -45,18 +39,17 @@ def main(argv=None):
 
 def _errors(path, seed, evaluate, epochs):
     """Mean squared error on the masked cells of the held-out rows, by method."""
-    with one_thread():
-        split = datasets.table(path, evaluate=evaluate, seed=seed)
-        X, clean = split.train.X, split.held_out.X
-        masked = np.random.default_rng(seed).random(clean.shape) < SHARE
-        damaged = np.where(masked, 0, clean)  # the mean, as columns are standardised
-        depths = range(1, min(X.shape[1], 32))
-        filled = [reconstruct(PCA(depth, random_state=seed).fit(X), damaged) for depth in depths]
-        denoiser = DenoisingAutoencoder(corruption="masking", noise_level=SHARE, max_iter=epochs, random_state=seed)
-        errors = {"mean": damaged, "skae": denoiser.fit(X).denoise(damaged)}
-        mse = {name: float(np.square(found - clean)[masked].mean()) for name, found in errors.items()}
-        mse["pca"] = min(float(np.square(found - clean)[masked].mean()) for found in filled)
-        return path, X.shape[1], mse
+    split = datasets.table(path, evaluate=evaluate, seed=seed)
+    X, clean = split.train.X, split.held_out.X
+    masked = np.random.default_rng(seed).random(clean.shape) < SHARE
+    damaged = np.where(masked, 0, clean)  # the mean, as columns are standardised
+    depths = range(1, min(X.shape[1], 32))
+    filled = [reconstruct(PCA(depth, random_state=seed).fit(X), damaged) for depth in depths]
+    denoiser = DenoisingAutoencoder(corruption="masking", noise_level=SHARE, max_iter=epochs, random_state=seed)
+    errors = {"mean": damaged, "skae": denoiser.fit(X).denoise(damaged)}
+    mse = {name: float(np.square(found - clean)[masked].mean()) for name, found in errors.items()}
+    mse["pca"] = min(float(np.square(found - clean)[masked].mean()) for found in filled)
+    return X.shape[1], mse
 
 
 def _summarize(name, found):

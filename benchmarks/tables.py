@@ -1,13 +1,10 @@
 """The comparison on tables: many tables, few depths each, several seeds."""
 
-from itertools import product
-
 import numpy as np
-from joblib import Parallel, delayed
 
 from benchmarks import datasets, report
-from benchmarks.measures import one_thread
 from benchmarks.methods import methods
+from benchmarks.seeds import over_seeds
 from skae import reconstruction_score
 
 N_SEEDS = 5
@@ -40,14 +37,8 @@ def compare(paths, *, depths, epochs, evaluate, seed, n_jobs, about, out):
         File to write to, without its extension.
     """
     cases = [(path, depth) for path in paths for depth in depths or _relative_depths(path)]
-    seeds = range(seed, seed + N_SEEDS)
-    scores = {case: {} for case in cases}
-    jobs = (delayed(_score)(case, seed, evaluate, epochs) for case, seed in product(cases, seeds))
-    with report.progress(len(cases) * N_SEEDS) as advance:
-        for case, seed, r2 in Parallel(n_jobs, return_as="generator_unordered")(jobs):
-            scores[case][seed] = r2
-            advance(f"{case[0].stem}, depth {case[1]}, seed {seed}")
-    rows = [_summarize(case, [scores[case][seed] for seed in seeds]) for case in cases]
+    found = over_seeds(_scores, cases, range(seed, seed + N_SEEDS), n_jobs, evaluate, epochs)
+    rows = [_summarize(case, scores) for case, scores in found.items()]
     report.print_table(rows, COLUMNS)
     _print_verdict(rows)
     report.write_csv(out.with_suffix(".csv"), [row | about for row in rows])
@@ -63,12 +54,11 @@ def _shape(path):
         return file["X"].shape
 
 
-def _score(case, seed, evaluate, epochs):
+def _scores(case, seed, evaluate, epochs):
     path, depth = case
-    with one_thread():
-        split = datasets.table(path, evaluate=evaluate, seed=seed)
-        fitted = {name: make(depth, seed).fit(split.train.X) for name, make in methods(epochs).items()}
-        return case, seed, {name: reconstruction_score(method, split.held_out.X) for name, method in fitted.items()}
+    split = datasets.table(path, evaluate=evaluate, seed=seed)
+    fitted = {name: make(depth, seed).fit(split.train.X) for name, make in methods(epochs).items()}
+    return {name: reconstruction_score(method, split.held_out.X) for name, method in fitted.items()}
 
 
 def _summarize(case, scores):

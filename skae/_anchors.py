@@ -7,9 +7,13 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import svd_flip
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 # Up to this many features a covariance matrix is cheap, and it is summed chunk by chunk: no centred copy of the data.
 MAX_COVARIANCE = 2000
+# Noise variances that a logistic start tries, relative to the largest eigenvalue; rows it looks at, and steps.
+_NOISE_LEVELS = (4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0)
+_SAMPLE, _NEWTON_STEPS = 4096, 20
 # Ridge penalties that a regression tries, relative to the mean variance of a feature.
 _PENALTIES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
 
@@ -49,15 +53,155 @@ def pca(X, border, n_components, *, random_state, chunk_size=1024):
     -------
     anchor : Anchor
     """
+    components, _, _ = _principal_components(X, border, n_components, random_state, chunk_size)
+    V = np.zeros((n_components, X.shape[1]))
+    V[: len(components)] = components
+    return Anchor(encoder=V, decoder=V.T)
+
+
+@dataclass
+class ProbabilisticAnchor(Anchor):
+    """Linear Gaussian model whose evidence lower bound is exact.
+
+    Parameters
+    ----------
+    variance : ndarray of shape (n_components,)
+        Of the code given a row, at most 1.
+    noise_variance : float
+        Of a feature given the code.
+    """
+
+    variance: np.ndarray
+    noise_variance: float
+
+    def log_density(self, U):
+        """Log density of each row of U (n,), in nats and the network's units: the bound itself, as it leaves no gap."""
+        mean = U @ self.encoder.T.astype(U.dtype)
+        residual = np.square(U - mean @ self.decoder.T.astype(U.dtype)).sum(axis=1)
+        spread = (self.variance * np.square(self.decoder).sum(axis=0)).sum()
+        constant = U.shape[1] * np.log(2 * np.pi * self.noise_variance) + (self.variance - 1 - np.log(self.variance)).sum()
+        return -((residual + spread) / self.noise_variance + np.square(mean).sum(axis=1) + constant) / 2
+
+
+def ppca(X, border, n_components, *, random_state, least_noise_variance, chunk_size=1024):
+    """Probabilistic PCA with the noise variance that scikit-learn's PCA has: its likelihood and its posterior [1]_.
+
+    With eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the variance ``s / l``,
+    and a row the mean ``V' sqrt(l - s) z``. Components past the rank, or of less variance than the noise, have no weight.
+    Where no variance is left for the noise, any of at most the smallest eigenvalue gives the same density: half of it is
+    taken.
+
+    Parameters
+    ----------
+    X, border, n_components, random_state, chunk_size
+        As for :func:`pca`.
+    least_noise_variance : float
+        In the network's units.
+
+    Returns
+    -------
+    anchor : ProbabilisticAnchor
+
+    References
+    ----------
+    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
+       Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
+    """
+    components, values, noise_variance = _principal_components(X, border, n_components, random_state, chunk_size)
+    if n_components >= min(X.shape):
+        noise_variance = values[-1] / 2 if len(values) else 1.0
+    noise_variance = max(noise_variance, least_noise_variance)
+    return _probabilistic(components, values, noise_variance, n_components)
+
+
+@dataclass
+class LogisticAnchor(Anchor):
+    """Linear model of logits.
+
+    Parameters
+    ----------
+    variance : ndarray of shape (n_components,)
+        Of the code given a row, at most 1.
+    offset : ndarray of shape (n_features,)
+        Logits where the code is zero.
+    """
+
+    variance: np.ndarray
+    offset: np.ndarray
+
+
+def logistic_ppca(X, border, n_components, *, random_state, chunk_size=1024):
+    """Codes of probabilistic PCA, and logistic regression of values in [0, 1] on draws of them.
+
+    A Gaussian model has no noise variance that suits such values, so several are tried, up to where no component is left
+    and each feature keeps its mean. The one with the highest evidence lower bound on a sample of the rows is taken.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Values in [0, 1].
+    border, n_components, random_state, chunk_size
+        As for :func:`pca`.
+
+    Returns
+    -------
+    anchor : LogisticAnchor
+    """
+    components, values, _ = _principal_components(X, border, n_components, random_state, chunk_size)
+    rng = np.random.default_rng(random_state)
+    rows = X[rng.permutation(len(X))[:_SAMPLE]]
+    u, x = torch.from_numpy(border.standardize(rows)).float(), torch.from_numpy(rows).float()
+    noise = torch.from_numpy(rng.standard_normal((len(rows), n_components))).float()
+    tiny = np.finfo(np.float32).tiny
+    anchors = [_probabilistic(components, values, max(level * values[0], tiny), n_components) for level in _NOISE_LEVELS]
+    return max((_logistic(anchor, u, x, noise) for anchor in anchors), key=lambda found: found[1])[0]
+
+
+def _logistic(anchor, u, x, noise):
+    """The anchor with logistic regression for its decoder, and the evidence lower bound of the rows."""
+    encoder, variance = torch.from_numpy(anchor.encoder).to(u), torch.from_numpy(anchor.variance).to(u)
+    mean = u @ encoder.T
+    z = torch.nn.functional.pad(mean + variance.sqrt() * noise, (1, 0), value=1.0)
+    z[:, 1:][:, variance == 1] = 0
+    # Newton's method with a bound of the Hessian that holds everywhere, so that each step goes up (Böhning 1992), and
+    # Nesterov's momentum. A ridge of one row keeps features that are all zero or one finite.
+    inverse = torch.linalg.inv((z.T @ z + torch.eye(z.shape[1], dtype=z.dtype)) / 4)
+    p = x.mean(0).clamp(1e-4, 1 - 1e-4)
+    W = torch.zeros(z.shape[1], x.shape[1], dtype=z.dtype)
+    W[0] = p.logit()
+    before = W
+    for step in range(_NEWTON_STEPS):
+        ahead = W + step / (step + 3) * (W - before)
+        before, W = W, ahead + inverse @ (z.T @ (x - (z @ ahead).sigmoid()) - ahead)
+    kl = (mean.square() + variance - 1 - variance.log()).sum(1) / 2
+    likelihood = -binary_cross_entropy_with_logits(z @ W, x, reduction="none").sum(1)
+    W = W.numpy()
+    return LogisticAnchor(anchor.encoder, W[1:].T, anchor.variance, W[0]), float((likelihood - kl).mean())
+
+
+def _probabilistic(components, values, noise_variance, n_components):
+    """Anchor of probabilistic PCA with that noise variance."""
+    rank, n_features = components.shape
+    encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_features, n_components))
+    values = np.maximum(values, noise_variance)
+    gain = np.sqrt(values - noise_variance)
+    encoder[:rank], decoder[:, :rank] = (gain / values)[:, None] * components, components.T * gain
+    variance = np.ones(n_components)
+    variance[:rank] = noise_variance / values
+    return ProbabilisticAnchor(encoder, decoder, variance, float(noise_variance))
+
+
+def _principal_components(X, border, n_components, random_state, chunk_size):
+    """Components, their variances and the mean variance of the directions that are left, as PCA has them."""
     n_samples, n_features = X.shape
     rank = min(n_components, n_samples, n_features)
-    if n_features <= min(n_samples, MAX_COVARIANCE):
-        components = _leading_eigenvectors(_covariance(X, border, chunk_size), rank)
-    else:
-        components = PCA(rank, random_state=random_state).fit(border.standardize(X)).components_
-    V = np.zeros((n_components, n_features))
-    V[:rank] = components
-    return Anchor(encoder=V, decoder=V.T)
+    if n_features > min(n_samples, MAX_COVARIANCE):
+        pca = PCA(rank, random_state=random_state).fit(border.standardize(X))
+        return pca.components_, pca.explained_variance_, pca.noise_variance_
+    covariance = _covariance(X, border, chunk_size) * (n_samples / (n_samples - 1))
+    components, values = _leading_eigenvectors(covariance, rank)
+    rest = float(covariance.trace()) - values.sum()
+    return components, values, max(rest, 0.0) / max(1, min(n_samples, n_features) - rank)
 
 
 def reduced_rank(chunks, validation, n_components):
@@ -114,7 +258,7 @@ def _regression(S, values, vectors, penalty, n_components):
     rank = min(n_components, n_outputs, n_features)
     inverse = 1 / (values + penalty * values.mean().clamp(min=torch.finfo(values.dtype).tiny))
     B = (S @ vectors * inverse) @ vectors.T
-    D = torch.from_numpy(_leading_eigenvectors((B @ vectors * values) @ (B @ vectors).T, rank).copy())
+    D = torch.from_numpy(_leading_eigenvectors((B @ vectors * values) @ (B @ vectors).T, rank)[0].copy())
     encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_outputs, n_components))
     encoder[:rank], decoder[:, :rank] = (D @ B).numpy(), D.T.numpy()
     return Anchor(encoder, decoder)
@@ -146,7 +290,7 @@ def _covariance(X, border, chunk_size):
 
 
 def _leading_eigenvectors(covariance, rank):
-    _, vectors = torch.linalg.eigh(covariance)
+    values, vectors = torch.linalg.eigh(covariance)
     vectors[covariance.diagonal() == 0] = 0  # constant features, where rounding leaves subnormal numbers, which are slow
     components = vectors.numpy().T[: -rank - 1 : -1]
-    return svd_flip(None, components, u_based_decision=False)[1]
+    return svd_flip(None, components, u_based_decision=False)[1], values.numpy()[: -rank - 1 : -1].clip(min=0)

@@ -21,7 +21,7 @@ from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
 from skae._codes import Plain
 from skae._kinds import KINDS, spatial_width
-from skae._losses import LOSSES, Objective
+from skae._losses import LOSSES, Reconstruction
 from skae._networks import Autoencoder
 from skae._scores import explained_variance
 from skae._summary import summarize
@@ -70,7 +70,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _describe_parts(self):
         """Plain values from which the hooks below make their parts, beside those of body and sizes."""
-        return {}
+        return {
+            "code_activation": self.code_activation,
+            "output": "sigmoid" if self._is_sigmoid else self._clip_or_identity,
+            "loss": self.loss,
+        }
 
     def _code(self, architecture):
         """The code; see :mod:`skae._codes`."""
@@ -80,6 +84,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """The corruption; see :mod:`skae._corruptions`."""
         return _corruptions.none
 
+    def _output(self, architecture):
+        """What the decoder's output goes through."""
+        return OUTPUTS[architecture["output"]](architecture["n_outputs"])
+
     def _damage(self, module, data):
         """Tell the module's corruption of the data, and damage the validation rows of the :class:`_Data` given back."""
         return data
@@ -87,6 +95,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _anchor(self, module, data):
         """Where training starts."""
         return _anchors.pca(data.train.X, data.train.border, module.code_width, random_state=data.seed)
+
+    def _start_at_anchor(self, module, data):
+        """Make the module's linear paths the anchor's."""
+        module.start_at(self._anchor(module, data))
+
+    def _objective(self):
+        """What training minimises; see :mod:`skae._losses`."""
+        return Reconstruction(LOSSES[self._architecture["loss"]])
 
     def _to_rows(self, X, *, fitting=False):
         """Rows of what the user gives, before any validation."""
@@ -144,9 +160,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _check_combinations(self):
         """Refuse parameters that cannot hold, alone or together."""
         KINDS[self._kind].check(self)
-        for name in ("n_components", "batch_size", "max_iter"):
-            if isinstance(getattr(self, name), bool):  # an Integral for Python
+        for name in ("n_components", "n_draws", "batch_size", "max_iter"):
+            if isinstance(getattr(self, name, None), bool):  # an Integral for Python
                 raise ValueError(f"{name}={getattr(self, name)!r} is no number: give an int.")
+        self._check_start()
+        if isinstance(self.optimizer, type) and torch.optim.Optimizer not in self.optimizer.__mro__[1:]:
+            raise ValueError(
+                f"optimizer={self.optimizer!r} is no torch.optim.Optimizer: give 'adam' or a class such as torch.optim.SGD."
+            )
+
+    def _check_start(self):
+        """Refuse a loss, code or output that cannot start as PCA, or that do not suit each other."""
         needs_random = {"code_activation": "relu", "output_activation": "sigmoid", "loss": "log_loss"}
         for name, value in needs_random.items():
             if self.init == "pca" and getattr(self, name) == value:
@@ -158,10 +182,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise ValueError(
                 f"loss='log_loss' needs output in (0, 1): set output_activation='sigmoid' instead of"
                 f" {self.output_activation!r}, or choose another loss."
-            )
-        if isinstance(self.optimizer, type) and torch.optim.Optimizer not in self.optimizer.__mro__[1:]:
-            raise ValueError(
-                f"optimizer={self.optimizer!r} is no torch.optim.Optimizer: give 'adam' or a class such as torch.optim.SGD."
             )
 
     def _validate_validation_rows(self, X_val, X):
@@ -180,13 +200,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _fit(self, X, target, X_val, target_val, device):
         """Train on validated rows; a target of None are the rows themselves."""
         self._seed = seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self._border, self.mean_ = self._measure(X, X_val, "X", "X_val")
-        if target is None:
-            self._target_border = self._border
-        elif target is X and target_val is X_val:  # the same rows, though a corruption moves the mean of those that go in
-            self._target_border = replace(self._border)
-        else:
-            self._target_border, _ = self._measure(target, target_val, "X_target", "X_val_target")
+        self._border, self._target_border, self.mean_ = self._measure_borders(X, target, X_val, target_val)
         self.n_components_ = self._resolve_n_components()
         self._architecture = {
             **KINDS[self._kind].describe(self),
@@ -195,10 +209,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             "n_components": self.n_components_,
             "n_outputs": self.n_features_in_ if target is None else target.shape[1],
             "activation": self.activation,
-            "code_activation": self.code_activation,
             "anchored": self.init == "pca",
-            "output": "sigmoid" if self._is_sigmoid else "clip" if self._target_border.is_bounded else "identity",
-            "loss": self.loss,
         }
         rng = np.random.default_rng(seed)
         data = self._split(X, target, X_val, target_val, device, rng, seed)
@@ -212,10 +223,23 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _is_sigmoid(self):
         return self.output_activation == "sigmoid" or self.loss == "log_loss"
 
+    @property
+    def _clip_or_identity(self):
+        return "clip" if self._target_border.is_bounded else "identity"
+
+    def _measure_borders(self, X, target, X_val, target_val):
+        """Borders of the rows and of their target, and the mean of the rows."""
+        border, mean = self._measure(X, X_val, "X", "X_val")
+        if target is None:
+            return border, border, mean
+        if target is X and target_val is X_val:  # the same rows, though a corruption moves the mean of those that go in
+            return border, replace(border), mean
+        return border, self._measure(target, target_val, "X_target", "X_val_target")[0], mean
+
     def _measure(self, X, X_val, name, name_val):
         """Border and mean of the rows, which the validation rows have to suit."""
         if self._is_sigmoid:
-            _check_unit_interval(X, name)
+            check_unit_interval(X, name)
         border, mean = measure(
             X,
             standardize=not self._is_sigmoid,  # the textbook network sees the values that it has to give back
@@ -224,7 +248,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         )
         if X_val is not None:
             if self._is_sigmoid:
-                _check_unit_interval(X_val, name_val)
+                check_unit_interval(X_val, name_val)
             border.check_range(X_val, name_val)
         return border, mean
 
@@ -242,7 +266,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             module = self._build()
         data = self._damage(module, data)
         if self._architecture["anchored"]:
-            module.start_at(self._anchor(module, data))
+            self._start_at_anchor(module, data)
         if self._target_border.is_bounded:
             module.output.set_bounds(*self._target_border.standardized_bounds)
         return module, data
@@ -250,10 +274,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _build(self):
         """The module of the fitted architecture; its weights are to be set by the caller."""
         architecture = self._architecture
+        code = self._code(architecture)
         return Autoencoder(
-            KINDS[architecture["kind"]].body(architecture),
-            self._code(architecture),
-            OUTPUTS[architecture["output"]](architecture["n_outputs"]),
+            KINDS[architecture["kind"]].body(architecture, code.width(architecture["n_components"])),
+            code,
+            self._output(architecture),
             self._corruption(architecture),
             n_features=architecture["n_features"],
             n_components=architecture["n_components"],
@@ -288,10 +313,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             verbose=self.verbose,
             rng=rng,
         )
-        return make_net(module, self._objective(module), device, **settings)
-
-    def _objective(self, module):
-        return Objective(LOSSES[self._architecture["loss"]], module.code.penalty)
+        return make_net(module, self._objective(), device, **settings)
 
     # Apply
 
@@ -466,7 +488,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             device = find_device(self.device)
         except ValueError:  # fitted on a device that is not here
             device = find_device("auto")
-        net = make_net(module.eval(), self._objective(module), device)
+        net = make_net(module.eval(), self._objective(), device)
         net.history.extend(history)
         return net
 
@@ -476,12 +498,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return tags
 
 
-def _check_unit_interval(X, name):
+def check_unit_interval(X, name, other="another output_activation and loss"):
+    """Refuse rows with values outside [0, 1]; `other` is what would take them."""
     low, high = X.min(), X.max()
     if low < 0 or high > 1:
         raise ValueError(
-            f"{name} must lie in [0, 1] where the output is a sigmoid, but it reaches from {low:.6g} to {high:.6g}: scale it"
-            " with sklearn.preprocessing.MinMaxScaler(clip=True), or choose another output_activation and loss."
+            f"{name} must lie in [0, 1] where the output is a probability, but it reaches from {low:.6g} to {high:.6g}:"
+            f" scale it with sklearn.preprocessing.MinMaxScaler(clip=True), or choose {other}."
         )
 
 

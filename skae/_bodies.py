@@ -19,9 +19,9 @@ ACTIVATIONS = {
 }
 
 
-def dense(n_features, n_components, n_outputs, hidden_layer_sizes, activation):
-    """Fully connected residual paths; the decoder's mirrors the encoder's."""
-    f = _perceptron((n_features, *hidden_layer_sizes, n_components), activation)
+def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation):
+    """Fully connected residual paths; the decoder's mirrors the encoder's, which gives `code_width` values."""
+    f = _perceptron((n_features, *hidden_layer_sizes, code_width), activation)
     g = _perceptron((n_components, *hidden_layer_sizes[::-1], n_outputs), activation)
     return f, g
 
@@ -35,6 +35,7 @@ def _perceptron(widths, activation):
 
 def conv(
     image_shape,
+    code_width,
     n_components,
     n_output_channels,
     channels,
@@ -53,8 +54,9 @@ def conv(
     ----------
     image_shape : tuple of int
         Height, width and channels.
-    n_components : int or None
-        A fully connected layer makes a code of that length from the last feature maps; None makes the maps the code.
+    code_width, n_components : int or None
+        A fully connected layer makes so many values of the last feature maps, and one makes such maps again of a code of
+        that length; None for both makes the maps the code.
     n_output_channels : int
         Channels of the images that come out.
     channels, decoder_channels : sequence of int
@@ -85,7 +87,7 @@ def conv(
         f[-1] = ToRows()
     else:
         width = math.prod(sizes[-1]) * channels[-1]
-        f += [ToRows(), nn.Linear(width, n_components)]
+        f += [ToRows(), nn.Linear(width, code_width)]
         g = [nn.Linear(n_components, width), ACTIVATIONS[activation](), *g]
     return nn.Sequential(*f), nn.Sequential(*g)
 

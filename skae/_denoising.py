@@ -14,7 +14,7 @@ from skae import _anchors
 from skae._base import BaseAutoencoder, unchanged_on_failure
 from skae._border import Damaged
 from skae._corruptions import CORRUPTIONS, Corruption, by_function, none
-from skae._images import ImageInput, flatten
+from skae._images import OptionalImageInput, flatten
 from skae._kinds import Conv, Dense
 from skae._scores import explained_variance
 
@@ -23,7 +23,7 @@ _MIN_DRAWS = 20  # damaged copies per feature from which the linear start is com
 _MAX_DRAWS = 20
 
 
-class DenoisingAutoencoder(ImageInput, BaseAutoencoder):
+class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     r"""Autoencoder that gives back clean rows from damaged ones, starts as the best linear map and only gets better.
 
     .. math::
@@ -220,13 +220,6 @@ class DenoisingAutoencoder(ImageInput, BaseAutoencoder):
         self.skorch_callbacks = skorch_callbacks
         self.verbose = verbose
 
-    @property
-    def _kind(self):
-        return "dense" if self.image_shape_ is None else "conv"
-
-    def _shape_of_flat_rows(self, n_features):
-        return super()._shape_of_flat_rows(n_features) if self.image_shape == "auto" else None
-
     def _check_combinations(self):
         super()._check_combinations()
         if self.image_shape_ is None:
@@ -320,7 +313,7 @@ class DenoisingAutoencoder(ImageInput, BaseAutoencoder):
 
     def _describe_parts(self):
         corrupts = not self._is_paired and self.corruption is not None
-        return {
+        return super()._describe_parts() | {
             "corruption": self.corruption if corrupts else None,
             "noise_level": float(self.noise_level),
             "input_shape": self._output_shape,

@@ -62,6 +62,20 @@ class ImageInput:
         return X if self._output_shape is None else X.reshape(len(X), *self._output_shape)
 
 
+class OptionalImageInput(ImageInput):
+    """Mixin of estimators that are convolutional for images, and dense for other rows.
+
+    Flat rows are images where `image_shape` says so.
+    """
+
+    @property
+    def _kind(self):
+        return "dense" if self.image_shape_ is None else "conv"
+
+    def _shape_of_flat_rows(self, n_features):
+        return super()._shape_of_flat_rows(n_features) if self.image_shape == "auto" else None
+
+
 def flatten(X, name):
     """Rows of images, and the shape of an image; None where they are rows already."""
     if not hasattr(X, "shape"):

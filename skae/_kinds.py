@@ -34,10 +34,10 @@ class Dense:
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
     @staticmethod
-    def body(architecture):
+    def body(architecture, code_width):
         """Residual paths of encoder and decoder; see :mod:`skae._bodies`."""
         sizes = ("n_features", "n_components", "n_outputs", "hidden_layer_sizes", "activation")
-        return _bodies.dense(**{name: architecture[name] for name in sizes})
+        return _bodies.dense(code_width=code_width, **{name: architecture[name] for name in sizes})
 
 
 class Conv:
@@ -86,11 +86,13 @@ class Conv:
         }
 
     @staticmethod
-    def body(architecture):
+    def body(architecture, code_width):
         """Residual paths of encoder and decoder; see :mod:`skae._bodies`."""
+        spatial = architecture["spatial"]
         sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
         return _bodies.conv(
-            n_components=None if architecture["spatial"] else architecture["n_components"],
+            code_width=None if spatial else code_width,
+            n_components=None if spatial else architecture["n_components"],
             n_output_channels=architecture["n_outputs"] // math.prod(architecture["image_shape"][:2]),
             **{name: architecture[name] for name in sizes},
         )

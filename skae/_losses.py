@@ -1,8 +1,14 @@
-"""Losses of a reconstruction and the objective that training minimises.
+"""Losses of a reconstruction and the objectives that training minimises.
 
 A loss is called as torch's are: ``loss(x_hat, x, reduction="mean")`` gives the mean over all values, "none" each value's.
+
+An objective is called with the module, a batch and its target, and gives a scalar; ``of_rows`` gives that of each row,
+without chance. ``score`` makes of a mean of rows what `validation_scores_` holds, relative to what ``reference`` computes.
 """
 
+import math
+
+import torch
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss
 
@@ -13,32 +19,151 @@ def log_loss(x_hat, x, reduction="mean"):
     return values.mean() if reduction == "mean" else values
 
 
+_ROWS_OF_DRAWS = 4096  # that are decoded together
+
 LOSSES = {"absolute_error": l1_loss, "log_loss": log_loss, "squared_error": mse_loss}
 
 
-class Objective(nn.Module):
-    """``mean_i loss(x_hat_i, x_i) + penalty(h_i)`` over the rows i of a batch.
+class Reconstruction(nn.Module):
+    """``mean_i loss(x_hat_i, x_i)`` over the rows i of a batch.
 
     Parameters
     ----------
     loss : callable
         A value of `LOSSES`.
-    penalty : callable or None
-        From the encoder's output to what the code adds to the loss of each row.
     """
 
-    def __init__(self, loss, penalty):
+    def __init__(self, loss):
         super().__init__()
         self.loss = loss
-        self.penalty = penalty
 
-    def forward(self, output, target):
-        x_hat, h = output
-        loss = self.loss(x_hat, target, reduction="mean")  # one kernel, where row by row there would be several
-        return loss if self.penalty is None else loss + self.penalty(h).mean()
+    def forward(self, module, u, target, rng=None):
+        x_hat, _ = module(u, rng)
+        return self.loss(x_hat, target, reduction="mean")  # one kernel, where row by row there would be several
 
-    def of_rows(self, output, target):
-        """Objective of each row (n,), whose mean is minimised."""
-        x_hat, h = output
-        losses = self.loss(x_hat, target, reduction="none").mean(1)
-        return losses if self.penalty is None else losses + self.penalty(h)
+    def of_rows(self, module, u, target):
+        """Loss of each row (n,)."""
+        x_hat, _ = module(u)
+        return self.loss(x_hat, target, reduction="none").mean(1)
+
+    def reference(self, batches, n_rows):
+        """Loss of predicting the mean row; 1 where there is but one row."""
+        mean = sum(target.sum(0, dtype=torch.float64) for _, target in batches) / n_rows
+        losses = (float(self.loss(mean.to(y.dtype).expand_as(y), y)) * len(y) for _, y in batches)
+        return sum(losses) / n_rows or 1.0
+
+    def score(self, loss, reference):
+        """1 minus the loss over the reference: R² for squared error."""
+        return 1.0 - loss / reference
+
+
+class NegativeELBO(nn.Module):
+    r"""Evidence lower bound with its sign turned, in nats.
+
+    .. math:: -\mathrm{E}_{q(z|x)} \log p(x|z) + \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
+
+    In training, the expectation is the mean over draws that are made afresh. In `of_rows` all rows share fixed draws.
+
+    Parameters
+    ----------
+    beta : float
+    n_draws : int
+        Draws of each row in training.
+    noise : Tensor of shape (n_fixed_draws, n_components)
+        Standard normal draws of `of_rows`; see `matched_draws`.
+    offset : float
+        Logarithm of the volume by which the unit of the data is larger than that of the network.
+    """
+
+    def __init__(self, beta, n_draws, noise, offset):
+        super().__init__()
+        self.beta = beta
+        self.n_draws = n_draws
+        self.offset = offset
+        self.register_buffer("noise", noise)
+
+    def forward(self, module, u, target, rng=None):
+        h = module.encoder(u)
+        mean = module.code.mean(h)
+        noise = mean.new_empty(self.n_draws, *mean.shape).normal_(generator=rng)
+        densities = _log_densities(module, mean + module.code.deviation(h) * noise, target)
+        return (self._penalty(module.code, h) - densities.mean(0)).mean()
+
+    def of_rows(self, module, u, target):
+        """Objective of each row (n,)."""
+        h = module.encoder(u)
+        mean, deviation = module.code.mean(h), module.code.deviation(h)
+        losses = self._penalty(module.code, h)
+        for noise in _groups(self.noise.to(u), len(u)):
+            losses = losses - _log_densities(module, mean + deviation * noise, target).sum(0) / len(self.noise)
+        return losses
+
+    def _penalty(self, code, h):
+        return self.offset + self.beta * code.kl(h).sum(1)
+
+    def reference(self, batches, n_rows):
+        """Nothing: the bound has a unit of its own."""
+        return None
+
+    def score(self, loss, reference):
+        """The bound itself."""
+        return -loss
+
+
+def matched_draws(n_pairs, n_components, seed):
+    """Standard normal draws (2 n_pairs, n_components) with exact moments: each beside its negative, and of unit variance.
+
+    Where there are as many pairs as components, they are uncorrelated too. So they integrate a polynomial of third degree
+    exactly, and with it the log density of a linear Gaussian decoder whose columns are orthogonal, as it starts.
+
+    Parameters
+    ----------
+    n_pairs, n_components : int
+    seed : int
+    """
+    rng = torch.Generator().manual_seed(seed)
+    draws = torch.randn(n_pairs, n_components, generator=rng, dtype=torch.float64)
+    if n_pairs >= n_components:
+        draws = torch.linalg.qr(draws).Q * math.sqrt(n_pairs)
+    else:
+        draws = draws / draws.square().mean(0).sqrt()
+    return torch.cat([draws, -draws])
+
+
+def importance_weighted_bound(module, u, target, noise):
+    r"""Importance-weighted bound of each row (n,), in nats and the network's units [1]_.
+
+    .. math:: \log \frac{1}{K} \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \qquad z_k \sim q(z|x)
+
+    Parameters
+    ----------
+    module : Autoencoder
+    u, target : Tensor
+        Rows, and what they shall become.
+    noise : Tensor of shape (K, n_components)
+        Standard normal draws, for all rows the same.
+
+    References
+    ----------
+    .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016. :arxiv:`1509.00519`
+    """
+    h = module.encoder(u)
+    mean, deviation = module.code.mean(h), module.code.deviation(h)
+    bound = torch.full((len(u),), -torch.inf, dtype=u.dtype, device=u.device)
+    for group in _groups(noise.to(u), len(u)):
+        z = mean + deviation * group
+        log_ratio = (group.square() - z.square()).sum(-1) / 2 + deviation.log().sum(-1)
+        log_weights = _log_densities(module, z, target) + log_ratio
+        bound = torch.logaddexp(bound, log_weights.logsumexp(0))
+    return bound - math.log(len(noise))
+
+
+def _log_densities(module, z, target):
+    """Log densities (n_draws, n) of rows given codes (n_draws, n, k)."""
+    raw = module.raw(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    return module.output.log_density(raw, target)
+
+
+def _groups(noise, n_rows):
+    """Draws (n_draws, 1, k), so many together as memory has room for."""
+    return noise[:, None].split(max(1, _ROWS_OF_DRAWS // n_rows))

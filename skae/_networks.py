@@ -69,7 +69,11 @@ class Autoencoder(nn.Module):
 
     def decode(self, z):
         """Reconstruction of each code."""
-        return self.output(self.decoder(z))
+        return self.output(self.raw(z))
+
+    def raw(self, z):
+        """The decoder's output before its last stage."""
+        return self.decoder(self.code.expand(z))
 
     def forward(self, u, rng=None):
         """Reconstruction and the encoder's output; in training with corruption and sampled codes."""

@@ -104,6 +104,13 @@ class Net(NeuralNet):
         if self.module_.training != training:
             super()._set_training(training)
 
+    def train_step_single(self, batch, **fit_params):
+        """Compute the loss and its gradient. The objective gets the module: code and output may have a say in it."""
+        self._set_training(True)
+        loss = self.criterion_(self.module_, *batch, **fit_params)
+        loss.backward()
+        return {"loss": loss, "y_pred": None}
+
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Compute one epoch and record its mean loss; skorch's own waits for the device after each batch."""
         # One number that is added to: a list of numbers would break up the memory that batches leave.
@@ -193,8 +200,7 @@ def fit_net(net, train, validation, *, rng):
     """Train for the net's `max_epochs` and keep the epoch with the best validation score, 0 included.
 
     The weights of an epoch are the average that :class:`Averaging` has at its end. An epoch is kept only where clearly more
-    than half of the rows gain over epoch 0. The score is ``1 - loss / loss of predicting the mean validation row``: R² for
-    squared error.
+    than half of the rows gain over epoch 0. The score is the objective's.
 
     Parameters
     ----------
@@ -215,9 +221,10 @@ def fit_net(net, train, validation, *, rng):
         If a loss is no longer finite; training ends there.
     """
     batches, held_out = net.get_iterator(train, training=True), net.get_iterator(validation, training=False)
-    null_loss = _loss_of_the_mean(net, held_out) or 1.0  # one validation row only: the score is 1 - loss
-    start_losses = _row_losses(net.module_.eval(), net.criterion_, held_out)
-    baseline_score = best_score = 1.0 - start_losses.mean().item() / null_loss
+    objective = net.criterion_
+    reference = objective.reference(held_out, len(validation))
+    start_losses = _row_losses(net.module_.eval(), objective, held_out)
+    baseline_score = best_score = objective.score(start_losses.mean().item(), reference)
     best_iter, best_weights = 0, deepcopy(net.module_.state_dict())
     loss_curve, validation_scores = [], []
 
@@ -226,9 +233,9 @@ def fit_net(net, train, validation, *, rng):
     for epoch in range(1, net.max_epochs + 1):
         net.notify("on_epoch_begin", dataset_train=train, dataset_valid=validation)
         net.run_single_epoch(batches, training=True, prefix="train", step_fn=net.train_step, rng=rng)
-        losses = _row_losses(averaged, net.criterion_, held_out)
+        losses = _row_losses(averaged, objective, held_out)
         loss = losses.mean().item()
-        score = 1.0 - loss / null_loss
+        score = objective.score(loss, reference)
         better = score > best_score and _is_clear(start_losses - losses)
         loss_curve.append(net.history[-1, "train_loss"])
         validation_scores.append(score)
@@ -254,7 +261,7 @@ def fit_net(net, train, validation, *, rng):
 
 def _row_losses(module, objective, iterator):
     with torch.no_grad():
-        return torch.cat([objective.of_rows(module(u), target) for u, target in iterator]).double()
+        return torch.cat([objective.of_rows(module, u, target) for u, target in iterator]).double()
 
 
 def _is_clear(gains):
@@ -265,12 +272,6 @@ def _is_clear(gains):
     """
     n = len(gains)
     return (gains > 0).sum().item() > n / 2 + CLEAR * math.sqrt(n) / 2 or n == 1
-
-
-def _loss_of_the_mean(net, iterator):
-    mean = sum(target.sum(0, dtype=torch.float64) for _, target in iterator) / len(iterator.dataset)
-    losses = [float(net.criterion_.loss(mean.to(y.dtype).expand_as(y), y)) * len(y) for _, y in iterator]
-    return sum(losses) / len(iterator.dataset)
 
 
 def _asks_to_stop(net, **datasets):

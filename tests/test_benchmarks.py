@@ -95,16 +95,75 @@ def test_denoising_is_compared(tmp_path, kind):
     assert {row["method"] for row in rows} >= {"kernel PCA", "Wiener filter", "skae", "skae conv"}
 
 
-def test_masked_cells_are_compared(tmp_path, rng):
+@pytest.fixture
+def table_dir(tmp_path, rng):
+    """A folder with one table of 300 rows about a plane of two dimensions."""
     (tmp_path / "tabular").mkdir()
     X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8)) + 0.3 * rng.normal(size=(300, 8))
     np.savez(tmp_path / "tabular" / "example.npz", X=X, y=np.arange(300) % 2)
-    _main("masked_cells")(["--data-dir", str(tmp_path), "--epochs", "1", "--out", str(tmp_path)])
+    return tmp_path
+
+
+def test_masked_cells_are_compared(tmp_path, table_dir):
+    _main("masked_cells")(["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)])
     (row,) = _rows(tmp_path / "masked_cells_test.csv")
     assert float(row["mse_mean"]) == pytest.approx(1, abs=0.15)  # columns are standardised
     best = min(float(row["mse_mean"]), float(row["mse_pca"]))
     assert float(row["ratio"]) == pytest.approx(float(row["mse_skae"]) / best, rel=1e-3)
     assert float(row["mse_skae"]) < float(row["mse_mean"])
+
+
+def test_densities_of_images_are_compared(tmp_path):
+    _main("density")(["--depths", "3", "--epochs", "1", "--out", str(tmp_path)])
+    scores = {row["method"]: float(row["score"]) for row in _rows(tmp_path / "density_digits_test.csv")}
+    X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
+    assert scores["PCA"] == pytest.approx(PCA(3).fit(X_train).score(X_test), abs=0.1)
+    assert scores["PCA by skae"] == pytest.approx(scores["PCA"], rel=1e-3)
+    assert len(scores) == 6
+
+
+def test_densities_of_tables_are_compared(tmp_path, table_dir):
+    _main("density")(["--dataset", "tabular", "--data-dir", str(table_dir), "--epochs", "0", "--out", str(tmp_path)])
+    (row,) = _rows(tmp_path / "density_tabular_test.csv")  # a quarter of its features is two, too
+    assert row["depth"] == "2"
+    assert float(row["score_skae"]) == pytest.approx(float(row["score_pca"]), rel=1e-5)
+    assert abs(float(row["per_feature"])) < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning", "ignore:.*Maximum iterations")
+def test_samples_are_compared(tmp_path):
+    _main("samples")(["--depth", "4", "--epochs", "1", "--out", str(tmp_path)])
+    assert len(list(tmp_path.glob("*.png"))) == 1
+    shares = {row["method"]: float(row["certain"]) for row in _rows(tmp_path / "samples_digits_test.csv")}
+    assert all(0 <= share <= 1 for share in shares.values())
+    assert shares["held-out images"] > max(0.7, *(shares[name] for name in shares if name != "held-out images"))
+    assert {"PCA, Gaussian", "PCA, mixture of 10", "skae"} <= shares.keys()
+
+
+@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
+def test_outliers_are_found(tmp_path, table_dir):
+    _main("outliers")(["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)])
+    rows = {row["table"]: row for row in _rows(tmp_path / "outliers.csv")}
+    assert rows.keys() == {"example", "mean"}
+    for name in ("PCA", "isolation_forest", "skae_autoencoder", "skae_vae"):
+        assert 0 <= float(rows["example"][name]) <= 1
+        assert rows["example"][name] == rows["mean"][name]
+
+
+@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
+def test_binary_images_are_drawn_anew(tmp_path, rng):
+    _main("binarized")(["--epochs", "2", "--rows", "50", "--samples", "5", "--out", str(tmp_path)])
+    (row,) = _rows(tmp_path / "binarized_digits_test.csv")
+    assert row["images"] == "50"
+    assert float(row["elbo_of_start"]) < 0
+    images = rng.uniform(size=(4000, 3)).astype(np.float32)
+    drawn = importlib.import_module("benchmarks.binarized").Binarized(images, 0)
+    X, first = drawn.X, drawn.X.copy()
+    drawn.on_epoch_begin(None)
+    assert drawn.X is X
+    assert set(np.unique(X)) == {0, 1}
+    assert not np.array_equal(X, first)
+    np.testing.assert_allclose((X - images).mean(axis=0), 0, atol=0.05)
 
 
 def test_engine_compares_with_hand_written_loops(tmp_path):

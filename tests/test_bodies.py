@@ -26,7 +26,7 @@ def test_activation_is_the_function_of_that_name(name):
     [((), [(7, 2)]), ((5,), [(7, 5), (5, 2)]), ((5, 3), [(7, 5), (5, 3), (3, 2)])],
 )
 def test_decoder_mirrors_encoder(hidden, encoder_widths):
-    f, g = dense(7, 2, 7, hidden, "relu")
+    f, g = dense(7, 2, 2, 7, hidden, "relu")
     sizes = [[(layer.in_features, layer.out_features) for layer in path if hasattr(layer, "in_features")] for path in (f, g)]
     assert sizes[0] == encoder_widths
     assert sizes[1] == [(n_out, n_in) for n_in, n_out in reversed(encoder_widths)]
@@ -34,7 +34,7 @@ def test_decoder_mirrors_encoder(hidden, encoder_widths):
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
 def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
-    f, _ = dense(7, 2, 7, hidden, "tanh")
+    f, _ = dense(7, 2, 2, 7, hidden, "tanh")
     parameters = [p.detach().numpy().astype(float) for p in f.parameters()]
     x = rng.normal(size=(4, 7))
     expected = x

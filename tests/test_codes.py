@@ -19,4 +19,4 @@ def test_plain_code_is_the_activated_output(activation, expected, form):
 def test_plain_code_is_as_wide_as_it_is_long_and_costs_nothing():
     code = Plain(nn.Identity())
     assert code.width(5) == 5
-    assert code.penalty is None
+    assert code.expand(7) == 7

@@ -8,14 +8,14 @@ from skae._bodies import dense
 from skae._bounds import StraightThroughClip
 from skae._codes import Plain
 from skae._corruptions import none
-from skae._losses import LOSSES, Objective
+from skae._losses import LOSSES, Reconstruction
 from skae._networks import AnchoredMap, Autoencoder
 
 
 def _autoencoder(hidden=(5,), *, code=None, output=None, corruption=none, anchored=True):
     torch_state = torch.get_rng_state()
     torch.manual_seed(0)
-    body = dense(4, 2, 4, hidden, "tanh")
+    body = dense(4, 2, 2, 4, hidden, "tanh")
     torch.set_rng_state(torch_state)
     code, output = code or Plain(nn.Identity()), output or nn.Identity()
     return Autoencoder(body, code, output, corruption, n_features=4, n_components=2, n_outputs=4, anchored=anchored)
@@ -88,7 +88,7 @@ def test_gradient_of_the_linear_paths_by_hand(rng):
     V, D = (path.linear.weight.detach().numpy().copy() for path in (module.encoder, module.decoder))
     u = 2 * rng.normal(size=(n, p))
     batch = torch.from_numpy(u)
-    Objective(LOSSES["squared_error"], module.code.penalty)(module.train()(batch), batch).backward()
+    Reconstruction(LOSSES["squared_error"])(module.train(), batch, batch).backward()
 
     z = u @ V.T
     linear_output = z @ D.T

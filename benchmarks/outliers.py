@@ -1,0 +1,88 @@
+"""Rare rows of tables told from the others, without labels: area under the ROC curve of each method's scores.
+
+python benchmarks/outliers.py --data-dir DIR --jobs 2    # DIR/tabular/*.npz
+
+PyOD's two autoencoders stand beside the others where PyOD is installed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if not __package__:  # started as a file: import from the root of the repository, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks import datasets, report
+from benchmarks.seeds import over_seeds
+from skae import AutoencoderTransformer, VAETransformer
+
+N_SEEDS = 3
+
+
+def _densities(epochs, seed):
+    """Estimators of scikit-learn's kind by name: `score_samples` is low where a row is unusual."""
+    return {
+        "PCA": lambda X: PCA(min(32, max(1, X.shape[1] // 2)), random_state=seed),  # the depth of skae's default
+        "isolation_forest": lambda X: IsolationForest(random_state=seed),
+        "skae_vae": lambda X: VAETransformer(max_iter=epochs, random_state=seed),
+        "skae_autoencoder": lambda X: AutoencoderTransformer(max_iter=epochs, random_state=seed),
+    }
+
+
+def _pyod(seed):
+    """PyOD's autoencoders by name, with their defaults; None where PyOD is not installed."""
+    try:
+        from pyod.models.auto_encoder import AutoEncoder
+        from pyod.models.vae import VAE
+    except ImportError:
+        return None
+    return {"pyod_autoencoder": AutoEncoder(random_state=seed, verbose=0), "pyod_vae": VAE(random_state=seed, verbose=0)}
+
+
+def main(argv=None):
+    """Run the comparison that the arguments ask for."""
+    options = _parse(argv)
+    paths = datasets.table_paths(options.data_dir)
+    seeds = range(options.seed, options.seed + N_SEEDS)
+    found = over_seeds(_areas, paths, seeds, options.jobs, options.epochs)
+    names = list(next(iter(found.values()))[0])
+    rows = [
+        {"table": path.stem} | {name: float(np.mean([area[name] for area in areas])) for name in names}
+        for path, areas in found.items()
+    ]
+    rows.append({"table": "mean"} | {name: float(np.mean([row[name] for row in rows])) for name in names})
+    report.print_table(rows, {"table": ""} | dict.fromkeys(names, ".3f"))
+    if "pyod_vae" not in names:
+        print("PyOD is not installed: its autoencoders are left out.")
+    about = report.provenance(options.seed, threads=1)
+    report.write_csv(options.out / "outliers.csv", [row | about for row in rows])
+
+
+def _areas(path, seed, epochs):
+    with np.load(path) as file:
+        X, y = StandardScaler().fit_transform(file["X"]), file["y"]
+    scores = {name: -make(X).fit(X).score_samples(X) for name, make in _densities(epochs, seed).items()}
+    for name, detector in (_pyod(seed) or {}).items():
+        scores[name] = detector.fit(X).decision_scores_
+    return {name: float(roc_auc_score(y, score)) for name, score in scores.items()}
+
+
+def _parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data-dir", type=Path, required=True, help="folder with tabular/*.npz")
+    add("--epochs", type=report.epochs, default="auto", help="of skae: a number or auto (default)")
+    add("--seed", type=int, default=0, help="the first of three (default: 0)")
+    add("--jobs", type=int, default=1, help="processes, with one thread each (default: 1)")
+    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,511 @@
+"""The variational autoencoder."""
+
+import math
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skae import _anchors
+from skae._base import BaseAutoencoder, check_unit_interval
+from skae._border import Border, measure
+from skae._bounds import OUTPUTS
+from skae._codes import Gaussian
+from skae._images import OptionalImageInput
+from skae._kinds import Conv, Dense
+from skae._likelihoods import MIN_NOISE_VARIANCE, Bernoulli, GaussianNoise
+from skae._losses import NegativeELBO, importance_weighted_bound, matched_draws
+
+_VALIDATION_PAIRS, _SCORE_PAIRS = 2, 32  # of draws of the code, which all rows share
+_ACTIVE = 0.01  # nats that a component in use tells of a row
+
+
+class VAETransformer(OptionalImageInput, BaseAutoencoder):
+    r"""Variational autoencoder that starts as probabilistic PCA and only gets better.
+
+    A density of rows x with codes z of k components [1]_:
+
+    .. math::
+        p(z) = \mathcal N(0, I), \qquad p(x|z) = \mathcal N(\mu + s\,(D z + g(z)),\, \sigma^2 I), \qquad
+        q(z|x) = \mathcal N(V u + f(u),\, \mathrm{diag}(v(u)))
+
+    with the training mean :math:`\mu`, one scale s and :math:`u = (x - \mu) / s`. Training maximises the mean over rows of
+    the evidence lower bound, by one draw of z or a few,
+
+    .. math:: \mathrm{E}_{q(z|x)} \log p(x|z) - \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
+
+    V, D, v and the noise variance :math:`\sigma^2` start at probabilistic PCA [2]_ and the residual networks f and g at
+    zero: the bound of epoch 0 equals ``PCA(k).score``, since a linear model with the optimal encoder leaves no gap [3]_. All
+    are trained together, and the best epoch is kept, as :class:`AutoencoderTransformer` does.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Length of the code, at least 1; more than the number of features is allowed. "auto" is
+        ``min(32, max(1, n_features // 2))``.
+    likelihood : {"gaussian", "bernoulli"}, default="gaussian"
+        Distribution of a row given its code. "gaussian" has one noise variance, which is learnt. "bernoulli" needs data in
+        [0, 1], of which it takes the values between as probabilities; it starts as logistic regression on the codes of
+        probabilistic PCA, with the noise variance, of a few, that gives the highest bound.
+    beta : float, default=1.0
+        Weight of the divergence from the prior in training [4]_, above 0. `score` is the bound itself for any.
+    n_draws : int, default=1
+        Draws of the code of each row in a gradient step.
+    hidden_layer_sizes : array-like of int or int, default=(256, 256)
+        Widths of the encoder's hidden layers; the decoder mirrors them. Unused for images.
+    image_shape : tuple of int or "auto", default=None
+        Height, width and, where there is more than one, channels, of flat rows that are images; "auto" takes flat rows as
+        square images where they can be, else as images one pixel high. With it, or with n-D images, the networks are
+        convolutional; with None and flat rows they are dense.
+    channels : array-like of int, default=(32, 64)
+        Channels after each convolutional layer of the encoder.
+    decoder_channels : array-like of int, default=None
+        Channels after each layer of the decoder but the last, as :class:`ConvAutoencoderTransformer` has them.
+    kernel_size : int, default=3
+        Height and width of all kernels, odd.
+    downsampling : {"stride", "max_pool"}, default="stride"
+        How a convolutional layer halves the sides.
+    upsampling : {"transpose", "nearest", "bilinear", "zeros"}, default="transpose"
+        How a convolutional layer doubles the sides.
+    activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
+        Of the hidden layers.
+    output_activation : {"auto", "clip", "identity"}, default="identity"
+        Of the mean of a Gaussian, as in :class:`AutoencoderTransformer`. On images, "auto" makes a better density than
+        "identity", but one that does not start at ``PCA.score``. Unused with "bernoulli".
+    init : {"pca", "random"}, default="pca"
+        Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
+    optimizer : "adam" or torch.optim.Optimizer class, default="adam"
+        A class gets `learning_rate_init` as ``lr`` and, where `alpha` is not 0, ``weight_decay`` for the residual paths.
+    learning_rate_init : float, default=0.003
+        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
+    alpha : float, default=0.0
+        L2 penalty on the residual paths: ``alpha * w`` is added to their gradient. The linear paths have none.
+    batch_size : int, default=128
+        Rows in a gradient step; at most the number of training rows.
+    max_iter : int or "auto", default="auto"
+        Number of epochs, which is the length of the learning-rate schedule. 0 is probabilistic PCA itself; "auto" is as
+        many as make 3000 gradient steps, but 5 to 300.
+    validation_fraction : float or None, default=0.1
+        Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient steps (the PCA is of
+        all rows). None chooses on the training rows. Unused where `fit` is given `X_val`.
+    random_state : int, RandomState instance or None, default=None
+        Of the initial weights, the validation rows, the batches and the draws.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is CUDA where it is there, else the CPU.
+    skorch_callbacks : list, default=None
+        Callbacks of the skorch net, as its `callbacks`.
+    verbose : int, default=0
+        Whether to print a line an epoch.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int or None
+        Height, width and, where the images have a third axis, channels; None where rows are no images.
+    n_components_ : int
+        Length of the code.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in `fit`; only where they are all strings.
+    mean_ : ndarray of shape (n_features_in_,)
+        Mean of each feature of X.
+    noise_variance_ : float
+        Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood only.
+    kl_per_component_ : ndarray of shape (n_components_,)
+        Mean over the rows of X of the divergence from the prior of each component, in nats: what it tells of a row.
+    n_active_components_ : int
+        Number of components that tell more than 0.01 nats.
+    n_iter_ : int
+        Epochs run.
+    best_iter_ : int
+        Epoch kept; 0 is the start.
+    loss_curve_ : list of float
+        Training loss of each epoch: minus the bound, with `beta`, in nats a row, by the draws of training.
+    validation_scores_ : list of float
+        Bound of the validation rows after each epoch, with `beta`, in nats a row; from draws that all rows and epochs share.
+    baseline_score_ : float
+        The same of epoch 0.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list
+        History of the net.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : What training starts from; its `score` is the same quantity.
+    sklearn.mixture.GaussianMixture : Another density, whose `score` is the same quantity too.
+
+    Notes
+    -----
+    The scale of a row's density is that of the data: `score` in nats is comparable between densities of the same rows. Where
+    the rows fill fewer dimensions than they have features and codes have components, the density is degenerate: the noise
+    variance ends at 1e-6 of the mean feature variance, and the score says more of that limit than of the rows.
+
+    A Gaussian density that starts as PCA is a mixture: ``1 / (n + 1)`` of it, for n training rows, is the probabilistic PCA
+    of the start. This costs other rows next to nothing, and no row scores more than ``log(n + 1)`` below PCA: without it, a
+    row far from all that training has seen costs the more, the smaller the noise variance has become.
+
+    The variance v stays below 1, the prior's: ``sigmoid`` of what the encoder gives.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014. :arxiv:`1312.6114`
+    .. [2] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
+       Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
+    .. [3] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't Blame the ELBO! A Linear VAE Perspective on Posterior
+       Collapse", NeurIPS 2019. :arxiv:`1911.02469`
+    .. [4] I. Higgins, L. Matthey, A. Pal, C. Burgess, X. Glorot, M. Botvinick, S. Mohamed and A. Lerchner, "beta-VAE:
+       Learning Basic Visual Concepts with a Constrained Variational Framework", ICLR 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import VAETransformer
+    >>> X = load_digits().data
+    >>> X, held_out = X[:1400], X[1400:]
+    >>> start = VAETransformer(8, max_iter=0).fit(X)
+    >>> round(start.score(held_out), 1) == round(PCA(8).fit(X).score(held_out), 1)
+    True
+    >>> vae = VAETransformer(8, max_iter=30, random_state=0).fit(X)
+    >>> vae.score(held_out) > start.score(held_out) + 5
+    True
+    >>> vae.sample(3, random_state=0).shape
+    (3, 64)
+    """
+
+    _parameter_constraints: dict = {
+        **{k: v for k, v in BaseAutoencoder._parameter_constraints.items() if k not in ("code_activation", "loss")},
+        **Dense.constraints,
+        **Conv.constraints,
+        "likelihood": [StrOptions({"bernoulli", "gaussian"})],
+        "beta": [Interval(Real, 0, None, closed="neither")],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "image_shape": ["array-like", StrOptions({"auto"}), None],
+        "output_activation": [StrOptions({"auto", "clip", "identity"})],
+    }
+
+    def __init__(
+        self,
+        n_components="auto",
+        *,
+        likelihood="gaussian",
+        beta=1.0,
+        n_draws=1,
+        hidden_layer_sizes=(256, 256),
+        image_shape=None,
+        channels=(32, 64),
+        decoder_channels=None,
+        kernel_size=3,
+        downsampling="stride",
+        upsampling="transpose",
+        activation="silu",
+        output_activation="identity",
+        init="pca",
+        optimizer="adam",
+        learning_rate_init=3e-3,
+        alpha=0.0,
+        batch_size=128,
+        max_iter="auto",
+        validation_fraction=0.1,
+        random_state=None,
+        device="auto",
+        skorch_callbacks=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.likelihood = likelihood
+        self.beta = beta
+        self.n_draws = n_draws
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.image_shape = image_shape
+        self.channels = channels
+        self.decoder_channels = decoder_channels
+        self.kernel_size = kernel_size
+        self.downsampling = downsampling
+        self.upsampling = upsampling
+        self.activation = activation
+        self.output_activation = output_activation
+        self.init = init
+        self.optimizer = optimizer
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.skorch_callbacks = skorch_callbacks
+        self.verbose = verbose
+
+    # Fit
+
+    _is_sigmoid = False  # whose rows stay as they are; those of "bernoulli" are standardised on their way in
+
+    def _check_start(self):
+        pass  # every likelihood has a start, and every output goes with it
+
+    def _fit(self, X, target, X_val, target_val, device):
+        if self.likelihood == "bernoulli":  # in its own unit it is what shall become of standardised rows
+            target, target_val = X, X_val
+        self._anchored_density = None
+        super()._fit(X, target, X_val, target_val, device)
+        self._anchored_share = 1 / (len(X) + 1)
+        self._diagnose(X)
+
+    def _measure_borders(self, X, target, X_val, target_val):
+        if self.likelihood == "gaussian":
+            return super()._measure_borders(X, target, X_val, target_val)
+        for rows, name in ((X, "X"), (X_val, "X_val")):
+            if rows is not None:
+                check_unit_interval(rows, name, "likelihood='gaussian'")
+        border, mean = measure(X, standardize=True, bounded=False)
+        nowhere = np.full(X.shape[1], np.inf)
+        return border, Border(np.zeros(X.shape[1]), 1.0, -nowhere, nowhere), mean
+
+    def _diagnose(self, X):
+        """Say what the components tell, and warn of a density or a code that is none."""
+        kl = self._apply(lambda module, u: module.code.kl(module.encoder(u)), X, self._border.standardize)
+        self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
+        self.n_active_components_ = int((self.kl_per_component_ > _ACTIVE).sum())
+        if self.likelihood == "gaussian":
+            relative = self.net_.module_.output.noise_variance.item()
+            self.noise_variance_ = relative * self._border.scale**2
+            if relative < 2 * MIN_NOISE_VARIANCE:
+                warnings.warn(
+                    f"The rows of X fill no more dimensions than the code has, so that their density is degenerate: the"
+                    f" noise variance is held at {MIN_NOISE_VARIANCE:g} of the mean feature variance, and score depends on"
+                    f" that. Take a smaller n_components than {self.n_components_}, or leave out columns that others"
+                    " determine.",
+                    UserWarning,
+                    stacklevel=5,  # the caller of `fit`
+                )
+                return
+        useful = min(self.n_components_, self.n_features_in_, len(X) - 1)
+        if self.n_active_components_ < useful / 2:
+            warnings.warn(
+                f"{self.n_active_components_} of {self.n_components_} components are in use: the posterior of the others has"
+                f" collapsed to the prior. Try a beta smaller than {self.beta:g}, a smaller n_components or, where init is"
+                " 'random', init='pca'.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    # Parts
+
+    def _describe_parts(self):
+        return {
+            "likelihood": self.likelihood,
+            "output": self._clip_or_identity,
+            "beta": float(self.beta),
+            "n_draws": int(self.n_draws),
+        }
+
+    def _code(self, architecture):
+        return Gaussian(architecture["n_components"])
+
+    def _output(self, architecture):
+        if architecture["likelihood"] == "bernoulli":
+            return Bernoulli(architecture["n_outputs"], architecture["anchored"])
+        return GaussianNoise(OUTPUTS[architecture["output"]](architecture["n_outputs"]))
+
+    def _start_at_anchor(self, module, data):
+        rows = data.train.X, data.train.border, self.n_components_
+        if self.likelihood == "bernoulli":
+            anchor = _anchors.logistic_ppca(*rows, random_state=data.seed)
+        else:
+            anchor = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
+            self._anchored_density = anchor
+        scale, gain = _lengths(anchor.encoder), _lengths(anchor.decoder.T)
+        means = anchor.encoder / scale[:, None]
+        variances = np.zeros_like(means)  # do not depend on the row
+        module.start_at(_anchors.Anchor(np.vstack([means, variances]), anchor.decoder / gain))
+        module.code.start_at(anchor.variance, scale, gain)
+        module.output.start_at(anchor)
+
+    def _objective(self):
+        return self._negative_elbo(self._architecture["beta"], _VALIDATION_PAIRS)
+
+    def _negative_elbo(self, beta, n_pairs):
+        noise = matched_draws(n_pairs, self.n_components_, self._seed)
+        return NegativeELBO(beta, self._architecture["n_draws"], noise, self._log_volume)
+
+    @property
+    def _log_volume(self):
+        """Logarithm of the volume of the network's unit in that of the data."""
+        return self.n_features_in_ * math.log(self._target_border.scale)
+
+    # Apply
+
+    def encode_distribution(self, X):
+        """Mean and standard deviation of the code of each row: of the posterior q(z|x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Rows to code.
+
+        Returns
+        -------
+        mean, std : ndarray of shape (n_samples, n_components), of the dtype of X
+            In units of the prior's standard deviation; the mean is what `transform` gives.
+        """
+        X = self._validate_rows(X)
+
+        def encode(module, u):
+            h = module.encoder(u)
+            return torch.cat([module.code.mean(h), module.code.deviation(h)], dim=1)
+
+        mean, std = np.split(self._apply(encode, X, self._border.standardize), 2, axis=1)
+        return mean, std
+
+    def transform(self, X):
+        """Mean of the code of each row: of the posterior q(z|x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Rows to code.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), of the dtype of X
+            In units of the prior's standard deviation.
+        """
+        return super().transform(X)
+
+    def score(self, X, y=None, sample_weight=None, *, n_importance_samples=None):
+        """Mean over the rows of `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+        n_importance_samples : int, default=None
+            As for `score_samples`.
+
+        Returns
+        -------
+        score : float
+            In nats a row, comparable with the `score` of scikit-learn's PCA and GaussianMixture.
+        """
+        scores = self.score_samples(X, n_importance_samples=n_importance_samples)
+        return float(np.average(scores.astype(np.float64), weights=sample_weight))
+
+    def score_samples(self, X, *, n_importance_samples=None):
+        """Lower bound of the log density of each row; low means unusual.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Rows.
+        n_importance_samples : int, default=None
+            None gives the evidence lower bound, its expectation by 64 draws of the code that are the same for all rows and
+            at each call, with exact moments, so that it is exact for a linear decoder. A number gives the
+            importance-weighted bound [1]_ of that many draws, which comes near the log density itself as they become many.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), of the dtype of X
+            In nats, for a density over rows in the unit of X.
+
+        References
+        ----------
+        .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
+           :arxiv:`1509.00519`
+        """
+        X = self._validate_rows(X)
+        if self._architecture["likelihood"] == "bernoulli":
+            check_unit_interval(X, "X", "an estimator with likelihood='gaussian'")
+        if n_importance_samples is None:
+            objective = self._negative_elbo(1.0, _SCORE_PAIRS)
+
+            def bound(module, u, target):
+                return -objective.of_rows(module, u, target)
+        else:
+            _check_count("n_importance_samples", n_importance_samples)
+            shape = (n_importance_samples, self.n_components_)
+            noise = torch.from_numpy(np.random.default_rng(self._seed).standard_normal(shape))
+
+            def bound(module, u, target):
+                return importance_weighted_bound(module, u, target, noise) - self._log_volume
+
+        def prepare(X):
+            return np.hstack([self._border.standardize(X), self._target_border.standardize(X)])
+
+        bounds = self._apply(lambda module, rows: bound(module, *rows.chunk(2, dim=1)), X, prepare)
+        if self._anchored_density is None:
+            return bounds
+        start = np.concatenate(
+            [self._anchored_density.log_density(self._border.standardize(X[rows])) for rows in gen_batches(len(X), 1024)]
+        )
+        share = self._anchored_share
+        return np.logaddexp(bounds + np.log1p(-share), start - self._log_volume + np.log(share)).astype(X.dtype)
+
+    def sample(self, n_samples=1, random_state=None):
+        """Rows from codes that are drawn from the prior.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            Of the draws.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features) or images
+            Mean of a row given its code, without the noise of `noise_variance_`: with "bernoulli", probabilities.
+        """
+        check_is_fitted(self)
+        _check_count("n_samples", n_samples)
+        return self.inverse_transform(check_random_state(random_state).normal(size=(n_samples, self.n_components_)))
+
+    def interpolate(self, a, b, n_steps=10):
+        """Rows on the way from one row to another: of codes at even steps between the means of theirs.
+
+        Parameters
+        ----------
+        a : array-like of shape (n_features,) or image
+            The row to go from.
+        b : array-like of shape (n_features,) or image
+            The row to go to.
+        n_steps : int, default=10
+            Number of rows that are given back, the reconstructions of both ends among them; at least 2.
+
+        Returns
+        -------
+        X : ndarray of shape (n_steps, n_features) or images
+            Mean of a row given its code.
+        """
+        check_is_fitted(self)
+        _check_count("n_steps", n_steps, least=2)
+        ends = []
+        for name, row in {"a": a, "b": b}.items():
+            row = np.asarray(row)
+            if row.size != self.n_features_in_:
+                raise ValueError(
+                    f"{name} has shape {row.shape}, but a row has {self.n_features_in_} values: give one row or one image."
+                )
+            ends.append(check_array(row.reshape(1, -1), dtype=[np.float64, np.float32], input_name=name))
+        mean = self._apply(lambda module, u: module.encode(u), np.vstack(ends), self._border.standardize)
+        return self.inverse_transform(np.linspace(*mean, n_steps))
+
+
+def _lengths(vectors):
+    """Euclidean length of each row, 1 where it is zero."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    return np.where(lengths > 0, lengths, 1.0)
+
+
+def _check_count(name, value, least=1):
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r}: give an int of at least {least}.")
