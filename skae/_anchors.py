@@ -164,8 +164,8 @@ def _logistic(anchor, u, x, noise):
     z = torch.nn.functional.pad(mean + variance.sqrt() * noise, (1, 0), value=1.0)
     z[:, 1:][:, variance == 1] = 0
     # Newton's method with a bound of the Hessian that holds everywhere, so that each step goes up (Böhning 1992), and
-    # Nesterov's momentum. A ridge of one row keeps features that are all zero or one finite.
-    inverse = torch.linalg.inv((z.T @ z + torch.eye(z.shape[1], dtype=z.dtype)) / 4)
+    # Nesterov's momentum. A ridge keeps the weights of features that are all zero or one finite.
+    inverse = torch.linalg.inv(z.T @ z / 4 + torch.eye(z.shape[1], dtype=z.dtype))
     p = x.mean(0).clamp(1e-4, 1 - 1e-4)
     W = torch.zeros(z.shape[1], x.shape[1], dtype=z.dtype)
     W[0] = p.logit()

@@ -27,9 +27,11 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int or "auto", default="auto"
+    n_components : int, float or "auto", default="auto"
         Length of the code, at least 1; more than the number of features is allowed. "auto" is
         ``min(32, max(1, n_features // 2))``.
+        A float in (0, 1) trains ordered codes of up to 128 components and keeps as many as reach that R² on the validation
+        rows.
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
         Widths of the encoder's hidden layers; the decoder's mirror them. ``()`` is a single layer, an int one hidden layer.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
@@ -44,6 +46,10 @@ class AutoencoderTransformer(BaseAutoencoder):
         - "clip" clips every feature to its range in the training data;
         - "identity" clips nothing;
         - "sigmoid" needs data in [0, 1], which are then neither centred nor scaled, and ``init="random"``.
+    ordered : bool, default=False
+        Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
+        gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
+        1, 2, 4, … components, which costs some error at full depth.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
@@ -84,6 +90,9 @@ class AutoencoderTransformer(BaseAutoencoder):
         Names of features seen in `fit`; only where they are all strings.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of each feature of the training rows.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        R² that each component adds on training rows (on up to ``200000 / n_components_`` of them); only where the codes are
+        ordered.
     n_iter_ : int
         Epochs run.
     best_iter_ : int
@@ -162,6 +171,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         activation="silu",
         code_activation="identity",
         output_activation="auto",
+        ordered=False,
         init="pca",
         loss="squared_error",
         optimizer="adam",
@@ -180,6 +190,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.activation = activation
         self.code_activation = code_activation
         self.output_activation = output_activation
+        self.ordered = ordered
         self.init = init
         self.loss = loss
         self.optimizer = optimizer

@@ -1,9 +1,10 @@
 """What all estimators share: fit, transform and back, scores, files."""
 
 import math
+import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -12,14 +13,14 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_array, check_random_state, gen_batches
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
 
 from skae import _anchors, _corruptions
 from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
-from skae._codes import Plain
+from skae._codes import Ordered, Plain, cut
 from skae._kinds import KINDS, spatial_width
 from skae._losses import LOSSES, Reconstruction
 from skae._networks import Autoencoder
@@ -31,11 +32,20 @@ _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
 
 
+_CAP = 128  # components that a share of the variance is looked for among
+_DECODED = 200_000  # codes that `explained_variance_ratio_` has decoded
+
+
 class _Data(NamedTuple):
-    """What a fit works on: rows to train on, rows to choose the epoch by, and the seed of all that is drawn."""
+    """What a fit works on.
+
+    Rows to train on and rows to choose the epoch by, some training rows to describe the code by, and the seed of all that
+    is drawn.
+    """
 
     train: Rows
     validation: Rows
+    described: Rows
     seed: int
 
 
@@ -43,7 +53,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     """Everything but the parts that a subclass names by its hooks: body, code, corruption and loss."""
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"auto"}),
+        ],
+        "ordered": ["boolean"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "code_activation": [StrOptions({"identity", "relu"})],
         "output_activation": [StrOptions({"auto", "clip", "identity", "sigmoid"})],
@@ -72,13 +87,15 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Plain values from which the hooks below make their parts, beside those of body and sizes."""
         return {
             "code_activation": self.code_activation,
+            "ordered": self.ordered or self._wants_share,
             "output": "sigmoid" if self._is_sigmoid else self._clip_or_identity,
             "loss": self.loss,
         }
 
     def _code(self, architecture):
         """The code; see :mod:`skae._codes`."""
-        return Plain(ACTIVATIONS[architecture["code_activation"]]())
+        activation = ACTIVATIONS[architecture["code_activation"]]()
+        return Ordered(activation, architecture["n_components"]) if architecture["ordered"] else Plain(activation)
 
     def _corruption(self, architecture):
         """The corruption; see :mod:`skae._corruptions`."""
@@ -147,7 +164,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with unchanged_on_failure(self):
             device, X = self._validate(X)
             X_val = self._validate_validation_rows(X_val, X)
-            self._fit(X, None, X_val, None, device)
+            self._fit(X, self._own_target(X), X_val, self._own_target(X_val), device)
         return self
 
     def _validate(self, X):
@@ -160,6 +177,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _check_combinations(self):
         """Refuse parameters that cannot hold, alone or together."""
         KINDS[self._kind].check(self)
+        if self.n_components == "spatial" and self.ordered:
+            raise ValueError("n_components='spatial' has no order: give an int, or set ordered=False.")
         for name in ("n_components", "n_draws", "batch_size", "max_iter"):
             if isinstance(getattr(self, name, None), bool):  # an Integral for Python
                 raise ValueError(f"{name}={getattr(self, name)!r} is no number: give an int.")
@@ -201,7 +220,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Train on validated rows; a target of None are the rows themselves."""
         self._seed = seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         self._border, self._target_border, self.mean_ = self._measure_borders(X, target, X_val, target_val)
-        self.n_components_ = self._resolve_n_components()
+        self.n_components_ = self._resolve_n_components(len(X))
         self._architecture = {
             **KINDS[self._kind].describe(self),
             **self._describe_parts(),
@@ -218,6 +237,58 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         curves = fit_net(self.net_, data.train, data.validation, rng=torch.Generator(device).manual_seed(seed))
         self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
         self.n_iter_ = len(self.loss_curve_)
+        self._describe(data)
+
+    def _own_target(self, X):
+        """What rows shall become where no target is given; None are the rows themselves."""
+        return None
+
+    def _describe(self, data):
+        """Say of a fit what the training loop does not."""
+        if not self._architecture["ordered"]:
+            return
+        if self._wants_share:
+            self._keep_depth_of_share(data.validation)
+        curve = self._explained(data.described, range(1, self.n_components_ + 1))
+        self.explained_variance_ratio_ = np.diff(curve, prepend=0)
+
+    @property
+    def _wants_share(self):
+        return isinstance(self.n_components, Real) and not isinstance(self.n_components, Integral)
+
+    def _keep_depth_of_share(self, validation):
+        """Keep the smallest depth at which the validation rows' R² reaches `n_components`, by bisection."""
+        low, high = 0, self.n_components_
+        reached = self._explained(validation, [high])[0]
+        if reached < self.n_components:
+            warnings.warn(
+                f"n_components={self.n_components!r} is not reached: R² of the validation rows is {reached:.4f} with all"
+                f" {high} components, which are kept.",
+                UserWarning,
+                stacklevel=6,  # the caller of `fit`
+            )
+            return
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._explained(validation, [middle])[0] < self.n_components:
+                low = middle
+            else:
+                high = middle
+        self._keep_components(high)
+
+    def _explained(self, rows, depths):
+        """R² of the reconstruction of a dataset from the first components, for each depth."""
+        module = self.net_.module_
+        errors, first, second = np.zeros(len(depths)), 0.0, 0.0
+        with torch.inference_mode():
+            for batch in gen_batches(len(rows), _CHUNK):
+                u, target = rows[np.arange(batch.start, batch.stop)]
+                z = module.encode(u)
+                for i, depth in enumerate(depths):
+                    errors[i] += (module.decode(cut(z, depth)) - target).double().square().sum().item()
+                first, second = first + target.double().sum(0), second + target.double().square().sum().item()
+        total = second - first.square().sum().item() / len(rows)
+        return 1 - errors / total if total > 0 else np.ones(len(depths))
 
     @property
     def _is_sigmoid(self):
@@ -252,18 +323,18 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             border.check_range(X_val, name_val)
         return border, mean
 
-    def _resolve_n_components(self):
+    def _resolve_n_components(self, n_rows):
         if self.n_components == "auto":
             return min(32, max(1, self.n_features_in_ // 2))
         if self.n_components == "spatial":
             return spatial_width(self.image_shape_, self.channels)
+        if self._wants_share:
+            return min(_CAP, self.n_features_in_, n_rows)
         return int(self.n_components)
 
     def _start(self, data):
-        """The module before the first epoch, and the data that it is trained on. Torch's random state is left alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(data.seed)
-            module = self._build()
+        """The module before the first epoch, and the data that it is trained on."""
+        module = self._build(data.seed)
         data = self._damage(module, data)
         if self._architecture["anchored"]:
             self._start_at_anchor(module, data)
@@ -271,20 +342,22 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             module.output.set_bounds(*self._target_border.standardized_bounds)
         return module, data
 
-    def _build(self):
-        """The module of the fitted architecture; its weights are to be set by the caller."""
+    def _build(self, seed=0):
+        """The module of the fitted architecture with torch's initial weights. Torch's random state is left alone."""
         architecture = self._architecture
         code = self._code(architecture)
-        return Autoencoder(
-            KINDS[architecture["kind"]].body(architecture, code.width(architecture["n_components"])),
-            code,
-            self._output(architecture),
-            self._corruption(architecture),
-            n_features=architecture["n_features"],
-            n_components=architecture["n_components"],
-            n_outputs=architecture["n_outputs"],
-            anchored=architecture["anchored"],
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return Autoencoder(
+                KINDS[architecture["kind"]].body(architecture, code.width(architecture["n_components"])),
+                code,
+                self._output(architecture),
+                self._corruption(architecture),
+                n_features=architecture["n_features"],
+                n_components=architecture["n_components"],
+                n_outputs=architecture["n_outputs"],
+                anchored=architecture["anchored"],
+            )
 
     def _split(self, X, target, X_val, target_val, device, rng, seed):
         """Rows to train on and rows to choose the epoch by."""
@@ -292,14 +365,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         def rows(X, target, positions=None):
             return Rows(X, self._border, device, positions, target=target, target_border=self._target_border)
 
+        n_described = max(1, min(len(X), _DECODED // self.n_components_))
+        described = rows(X, target, np.linspace(0, len(X) - 1, n_described).astype(int))
         if X_val is not None:
-            return _Data(rows(X, target), rows(X_val, target_val), seed)
+            return _Data(rows(X, target), rows(X_val, target_val), described, seed)
         if self.validation_fraction is None:
-            return _Data(rows(X, target), rows(X, target), seed)
+            return _Data(rows(X, target), rows(X, target), described, seed)
         order = rng.permutation(len(X))
         n_validation = min(len(X) - 1, math.ceil(self.validation_fraction * len(X)))
         held_out, trained_on = np.sort(order[:n_validation]), np.sort(order[n_validation:])
-        return _Data(rows(X, target, trained_on), rows(X, target, held_out), seed)
+        return _Data(rows(X, target, trained_on), rows(X, target, held_out), described, seed)
 
     def _make_net(self, module, device, n_rows, rng):
         settings = training_settings(
@@ -430,6 +505,73 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X = self._validate_rows(X)
         return -np.square(X - self._reconstruct(X)).mean(axis=1)
 
+    def explained_variance_curve(self, X):
+        """R² of the reconstruction from the first 1, 2, … components; ordered codes only.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to reconstruct. They are coded once and decoded once for each depth: a thousand of them tell enough.
+
+        Returns
+        -------
+        curve : ndarray of shape (n_components,)
+            R² at each depth, all features together; `explained_variance_ratio_` are its steps on training rows.
+
+        Raises
+        ------
+        ValueError
+            If the codes are not ordered.
+        """
+        X = self._validate_rows(X)
+        self._check_ordered()
+        return self._explained(self._rows_to_score(X, X), range(1, self.n_components_ + 1))
+
+    def _rows_to_score(self, X, target):
+        """Dataset of rows and of what they shall become."""
+        return Rows(X, self._border, torch.device(self.net_.device), target=target, target_border=self._target_border)
+
+    def truncate(self, n_components):
+        """The estimator with the first components alone, fitted, without any training; ordered codes only.
+
+        Parameters
+        ----------
+        n_components : int
+            From 1 to `n_components_`.
+
+        Returns
+        -------
+        estimator : object
+            Of the same class. Its codes are the first columns of this one's; it is smaller by the weights of the others.
+
+        Raises
+        ------
+        ValueError
+            If the codes are not ordered, or there are not so many.
+        """
+        check_is_fitted(self)
+        self._check_ordered()
+        is_count = isinstance(n_components, Integral) and not isinstance(n_components, bool)
+        if not is_count or not 1 <= n_components <= self.n_components_:
+            raise ValueError(f"n_components={n_components!r}: give an int from 1 to {self.n_components_}.")
+        truncated = copy(self)
+        truncated._keep_components(int(n_components))
+        truncated.explained_variance_ratio_ = self.explained_variance_ratio_[:n_components]
+        return truncated.set_params(n_components=int(n_components), ordered=True)
+
+    def _check_ordered(self):
+        if not self._architecture.get("ordered"):
+            raise ValueError("The codes are not ordered: fit with ordered=True or n_components as a share, such as 0.95.")
+
+    def _keep_components(self, n_components):
+        """Make the net that of the first components: of each weight the part that the smaller one has."""
+        self.n_components_ = n_components
+        self._architecture = self._architecture | {"n_components": n_components}
+        shapes = {name: weight.shape for name, weight in self._build().state_dict().items()}
+        weights = self.net_.module_.state_dict()
+        smaller = {name: weights[name][tuple(map(slice, shape))].numpy(force=True) for name, shape in shapes.items()}
+        self.net_ = self._restore_net(smaller, self.net_.history)
+
     def summary(self):
         """Parameters of the network.
 
@@ -481,8 +623,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.net_ = self._restore_net(weights, history)
 
     def _restore_net(self, weights, history):
-        with torch.random.fork_rng(devices=[]):
-            module = self._build()
+        module = self._build()
         module.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
         try:
             device = find_device(self.device)
@@ -510,8 +651,11 @@ def check_unit_interval(X, name, other="another output_activation and loss"):
 
 @contextmanager
 def unchanged_on_failure(estimator):
-    """Put the attributes back if the block fails or is interrupted."""
+    """Forget an earlier fit; put all attributes back if the block fails or is interrupted."""
     before = dict(vars(estimator))
+    for name in before:
+        if name.endswith("_") and not name.startswith("_"):
+            delattr(estimator, name)
     try:
         yield
     except BaseException:

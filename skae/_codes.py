@@ -4,7 +4,8 @@ A code takes the encoder's output ``h`` of shape (n, width(k)) and gives
 
 - ``mean(h)``: the deterministic code (n, k) that ``transform`` returns,
 - ``sample(h, rng)``: the code that the decoder sees in training,
-- ``expand(z)``: what the decoder is given for a code ``z``.
+- ``expand(z)``: what the decoder is given for a code ``z``,
+- ``prefixes(z)``: the codes that an epoch is judged by, of the code ``z`` of each row.
 """
 
 import torch
@@ -38,6 +39,48 @@ class Plain:
 
     def expand(self, z):
         return z
+
+    def prefixes(self, z):
+        return [z]
+
+
+class Ordered(Plain):
+    """Every prefix of the code is a code: nested dropout [1]_ at the depths 1, 2, 4 and so on [2]_.
+
+    In training each row's code is cut after one of these depths, or not at all; the greater the depth, the more often, by
+    its rank among them. Between two of them the error falls as well, though no cut falls there; cuts at every depth cost
+    those that are cut at.
+
+    Parameters
+    ----------
+    activation : callable
+        Of the code.
+    n_components : int
+
+    References
+    ----------
+    .. [1] O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout", ICML 2014.
+       :arxiv:`1402.0915`
+    .. [2] A. Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022. :arxiv:`2205.13147`
+    """
+
+    def __init__(self, activation, n_components):
+        super().__init__(activation)
+        self.depths = [2**i for i in range((n_components - 1).bit_length())] + [n_components]
+
+    def sample(self, h, rng):
+        depths = torch.tensor(self.depths, device=h.device)
+        shares = torch.arange(1.0, len(depths) + 1, device=h.device)
+        drawn = depths[torch.multinomial(shares, len(h), replacement=True, generator=rng)]
+        return self.mean(h) * (torch.arange(self.depths[-1], device=h.device) < drawn[:, None])
+
+    def prefixes(self, z):
+        return [cut(z, depth) for depth in self.depths]
+
+
+def cut(z, depth):
+    """Codes whose components past a depth are zero."""
+    return z * (torch.arange(z.shape[1], device=z.device) < depth)
 
 
 class Gaussian(nn.Module):
@@ -80,15 +123,19 @@ class Gaussian(nn.Module):
     def variance(self, h):
         return self._logit(h).sigmoid()
 
-    def deviation(self, h):
-        return (logsigmoid(self._logit(h)) / 2).exp()
+    def log_deviation(self, h):
+        return logsigmoid(self._logit(h)) / 2
 
     def kl(self, h):
         """Kullback-Leibler divergence from the prior of each component, in nats (n, k)."""
         return (self.mean(h).square() + self.variance(h) - 1 - logsigmoid(self._logit(h))) / 2
 
+    def draw(self, h, noise):
+        """Codes (n_draws, n, k) of standard normal draws that broadcast to them."""
+        return self.mean(h) + self.log_deviation(h).exp() * noise
+
     def sample(self, h, rng):
-        return self.mean(h) + self.deviation(h) * torch.empty_like(self.mean(h)).normal_(generator=rng)
+        return self.draw(h, torch.empty_like(self.mean(h)).normal_(generator=rng))
 
     def expand(self, z):
         return self.gain * z

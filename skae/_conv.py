@@ -1,8 +1,6 @@
 """The convolutional autoencoder."""
 
-from numbers import Integral
-
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skae._base import BaseAutoencoder
 from skae._images import ImageInput
@@ -25,9 +23,11 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int, "auto" or "spatial", default="auto"
+    n_components : int, float, "auto" or "spatial", default="auto"
         Length of the code, at least 1. "auto" is ``min(32, max(1, n_features // 2))``. "spatial" makes the last feature
         maps the code, which is then as long as they have values.
+        A float in (0, 1) trains ordered codes of up to 128 components and keeps as many as reach that R² on the validation
+        rows.
     image_shape : tuple of int, default=None
         Height, width and, where there is more than one, channels. None takes the shape of n-D images; flat rows are then
         square images where they can be, else images one pixel high.
@@ -55,6 +55,10 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         - "clip" clips every feature to its range in the training data;
         - "identity" clips nothing;
         - "sigmoid" needs data in [0, 1], which are then neither centred nor scaled, and ``init="random"``.
+    ordered : bool, default=False
+        Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
+        gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
+        1, 2, 4, … components, which costs some error at full depth.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
@@ -97,6 +101,9 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         Names of features seen in `fit`; only where they are all strings.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of each feature of the training rows.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        R² that each component adds on training rows (on up to ``200000 / n_components_`` of them); only where the codes are
+        ordered.
     n_iter_ : int
         Epochs run.
     best_iter_ : int
@@ -181,7 +188,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
         **Conv.constraints,
-        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "spatial"})],
+        "n_components": [*BaseAutoencoder._parameter_constraints["n_components"], StrOptions({"spatial"})],
         "image_shape": ["array-like", None],
     }
     _kind = "conv"
@@ -199,6 +206,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         activation="silu",
         code_activation="identity",
         output_activation="auto",
+        ordered=False,
         init="pca",
         loss="squared_error",
         optimizer="adam",
@@ -222,6 +230,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         self.activation = activation
         self.code_activation = code_activation
         self.output_activation = output_activation
+        self.ordered = ordered
         self.init = init
         self.loss = loss
         self.optimizer = optimizer

@@ -1,7 +1,7 @@
 """The denoising autoencoder."""
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -38,9 +38,11 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int, "auto" or "spatial", default="auto"
+    n_components : int, float, "auto" or "spatial", default="auto"
         Length of the code, at least 1. "auto" is ``min(32, max(1, n_features // 2))``. "spatial", for images only, makes
         the last feature maps the code.
+        A float in (0, 1) trains ordered codes of up to 128 components and keeps as many as reach that R² on the validation
+        rows.
     corruption : {"erase", "gaussian", "masking", "salt_and_pepper"}, callable or None, default="masking"
         How the rows of X are damaged in training. Unused where `fit` is given `X_target`:
 
@@ -75,6 +77,10 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Of the code. "relu" needs ``init="random"``.
     output_activation : {"auto", "clip", "identity", "sigmoid"}, default="auto"
         Of the output, as in :class:`AutoencoderTransformer`; "sigmoid" needs clean data in [0, 1] and ``init="random"``.
+    ordered : bool, default=False
+        Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
+        gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
+        1, 2, 4, … components, which costs some error at full depth.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
@@ -114,6 +120,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Names of features seen in `fit`; only where they are all strings.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of each feature of X.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        R² that each component adds on training rows (on up to ``200000 / n_components_`` of them); only where the codes are
+        ordered.
     n_iter_ : int
         Epochs run.
     best_iter_ : int
@@ -159,7 +168,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         **BaseAutoencoder._parameter_constraints,
         **Dense.constraints,
         **Conv.constraints,
-        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "spatial"})],
+        "n_components": [*BaseAutoencoder._parameter_constraints["n_components"], StrOptions({"spatial"})],
         "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
         "noise_level": [Interval(Real, 0, None, closed="left")],
         "image_shape": ["array-like", StrOptions({"auto"}), None],
@@ -181,6 +190,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         activation="silu",
         code_activation="identity",
         output_activation="auto",
+        ordered=False,
         init="pca",
         loss="squared_error",
         optimizer="adam",
@@ -207,6 +217,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         self.activation = activation
         self.code_activation = code_activation
         self.output_activation = output_activation
+        self.ordered = ordered
         self.init = init
         self.loss = loss
         self.optimizer = optimizer
@@ -347,7 +358,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             shift = sum(u.double().sum(0) for u, _ in rows).numpy(force=True) / len(data.train)
             self._border.mean = self._border.mean + self._border.scale * shift
             _set_data(corruption, self._border, values)
-        return data._replace(validation=Damaged(data.validation, corruption, data.seed))
+        damaged = {name: Damaged(getattr(data, name), corruption, data.seed) for name in ("validation", "described")}
+        return data._replace(**damaged)
 
     def _anchor(self, module, data):
         n_draws = 1
@@ -406,11 +418,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         if X_target is not None:
             target, _ = self._validate_target("X_target", X_target, X)
             return explained_variance(target, self._reconstruct(X), sample_weight)
-        if self._is_paired:
-            raise ValueError(
-                "fit was given X_target, so score needs it too: score(X, X_target=...); in a search, enable metadata"
-                " routing and set_score_request(X_target=True)."
-            )
+        self._check_unpaired()
         return explained_variance(X, self._reconstruct(X, damaged=True), sample_weight)
 
     def score_samples(self, X):
@@ -435,6 +443,47 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         if self._is_paired:
             raise ValueError("fit was given X_target, so X is not what comes back: compare denoise(X) with clean rows.")
         return super().score_samples(X)
+
+    def explained_variance_curve(self, X, *, X_target=None):
+        """R² of the denoised rows from the first 1, 2, … components; ordered codes only.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or images
+            Clean rows, which are damaged by `corruption` as in training, the same at each call; damaged rows where
+            `X_target` is given.
+        X_target : array-like of shape (n_samples, n_outputs) or images, default=None
+            The clean rows of X.
+
+        Returns
+        -------
+        curve : ndarray of shape (n_components,)
+            R² at each depth, all features together; `explained_variance_ratio_` are its steps on training rows.
+
+        Raises
+        ------
+        ValueError
+            If the codes are not ordered, or `fit` was given `X_target`, and here it is missing.
+        """
+        if X_target is None:
+            self._check_unpaired()
+            return super().explained_variance_curve(X)
+        X = self._validate_rows(X)
+        self._check_ordered()
+        target, _ = self._validate_target("X_target", X_target, X)
+        return self._explained(super()._rows_to_score(X, target), range(1, self.n_components_ + 1))
+
+    def _rows_to_score(self, X, target):
+        rows, corruption = super()._rows_to_score(X, target), self.net_.module_.corruption
+        return Damaged(rows, corruption, self._seed) if isinstance(corruption, Corruption) else rows
+
+    def _check_unpaired(self):
+        check_is_fitted(self)
+        if self._is_paired:
+            raise ValueError(
+                "fit was given X_target, so score needs it too: score(X, X_target=...); in a search, enable metadata"
+                " routing and set_score_request(X_target=True)."
+            )
 
     def _reconstruct(self, X, *, damaged=False):
         if not damaged:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 # Least variance of the noise, relative to the mean variance of a feature (which is 1 in the network's units).
-MIN_NOISE_VARIANCE = 1e-6
+MIN_NOISE_VARIANCE = 1e-9
 
 
 class GaussianNoise(nn.Module):

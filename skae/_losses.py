@@ -19,7 +19,7 @@ def log_loss(x_hat, x, reduction="mean"):
     return values.mean() if reduction == "mean" else values
 
 
-_ROWS_OF_DRAWS = 4096  # that are decoded together
+_VALUES_OF_DRAWS = 4_000_000  # that are decoded together, at least one draw of each row
 
 LOSSES = {"absolute_error": l1_loss, "log_loss": log_loss, "squared_error": mse_loss}
 
@@ -42,9 +42,9 @@ class Reconstruction(nn.Module):
         return self.loss(x_hat, target, reduction="mean")  # one kernel, where row by row there would be several
 
     def of_rows(self, module, u, target):
-        """Loss of each row (n,)."""
-        x_hat, _ = module(u)
-        return self.loss(x_hat, target, reduction="none").mean(1)
+        """Loss of each row (n,), the mean over the prefixes of its code that count."""
+        prefixes = module.code.prefixes(module.encode(u))
+        return sum(self.loss(module.decode(z), target, reduction="none").mean(1) for z in prefixes) / len(prefixes)
 
     def reference(self, batches, n_rows):
         """Loss of predicting the mean row; 1 where there is but one row."""
@@ -79,23 +79,21 @@ class NegativeELBO(nn.Module):
         super().__init__()
         self.beta = beta
         self.n_draws = n_draws
+        self.noise = noise
         self.offset = offset
-        self.register_buffer("noise", noise)
 
     def forward(self, module, u, target, rng=None):
         h = module.encoder(u)
-        mean = module.code.mean(h)
-        noise = mean.new_empty(self.n_draws, *mean.shape).normal_(generator=rng)
-        densities = _log_densities(module, mean + module.code.deviation(h) * noise, target)
+        noise = h.new_empty(self.n_draws, len(h), self.noise.shape[1]).normal_(generator=rng)
+        densities = _log_densities(module, module.code.draw(h, noise), target)
         return (self._penalty(module.code, h) - densities.mean(0)).mean()
 
     def of_rows(self, module, u, target):
         """Objective of each row (n,)."""
         h = module.encoder(u)
-        mean, deviation = module.code.mean(h), module.code.deviation(h)
         losses = self._penalty(module.code, h)
-        for noise in _groups(self.noise.to(u), len(u)):
-            losses = losses - _log_densities(module, mean + deviation * noise, target).sum(0) / len(self.noise)
+        for noise in _groups(self.noise, target):
+            losses = losses - _log_densities(module, module.code.draw(h, noise), target).sum(0) / len(self.noise)
         return losses
 
     def _penalty(self, code, h):
@@ -113,8 +111,8 @@ class NegativeELBO(nn.Module):
 def matched_draws(n_pairs, n_components, seed):
     """Standard normal draws (2 n_pairs, n_components) with exact moments: each beside its negative, and of unit variance.
 
-    Where there are as many pairs as components, they are uncorrelated too. So they integrate a polynomial of third degree
-    exactly, and with it the log density of a linear Gaussian decoder whose columns are orthogonal, as it starts.
+    So the log density of a linear Gaussian decoder has its exact expectation where the decoder's columns are orthogonal, as
+    they start. Where there are as many pairs as components, the draws are uncorrelated too, and any columns will do.
 
     Parameters
     ----------
@@ -148,11 +146,11 @@ def importance_weighted_bound(module, u, target, noise):
     .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016. :arxiv:`1509.00519`
     """
     h = module.encoder(u)
-    mean, deviation = module.code.mean(h), module.code.deviation(h)
+    log_deviation = module.code.log_deviation(h).sum(-1)
     bound = torch.full((len(u),), -torch.inf, dtype=u.dtype, device=u.device)
-    for group in _groups(noise.to(u), len(u)):
-        z = mean + deviation * group
-        log_ratio = (group.square() - z.square()).sum(-1) / 2 + deviation.log().sum(-1)
+    for group in _groups(noise, target):
+        z = module.code.draw(h, group)
+        log_ratio = (group.square() - z.square()).sum(-1) / 2 + log_deviation
         log_weights = _log_densities(module, z, target) + log_ratio
         bound = torch.logaddexp(bound, log_weights.logsumexp(0))
     return bound - math.log(len(noise))
@@ -164,6 +162,6 @@ def _log_densities(module, z, target):
     return module.output.log_density(raw, target)
 
 
-def _groups(noise, n_rows):
-    """Draws (n_draws, 1, k), so many together as memory has room for."""
-    return noise[:, None].split(max(1, _ROWS_OF_DRAWS // n_rows))
+def _groups(noise, target):
+    """Draws (n_draws, 1, k) in the dtype of the rows, so many together as give a bounded number of values."""
+    return noise[:, None].to(target).split(max(1, _VALUES_OF_DRAWS // target.numel()))

@@ -6,9 +6,10 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from torch.nn.functional import logsigmoid
 
 from skae import _anchors
 from skae._base import BaseAutoencoder, check_unit_interval
@@ -21,6 +22,7 @@ from skae._likelihoods import MIN_NOISE_VARIANCE, Bernoulli, GaussianNoise
 from skae._losses import NegativeELBO, importance_weighted_bound, matched_draws
 
 _VALIDATION_PAIRS, _SCORE_PAIRS = 2, 32  # of draws of the code, which all rows share
+_NOT_OURS = {"code_activation", "loss", "ordered"}  # parameters of the other estimators
 _ACTIVE = 0.01  # nats that a component in use tells of a row
 
 
@@ -143,7 +145,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     -----
     The scale of a row's density is that of the data: `score` in nats is comparable between densities of the same rows. Where
     the rows fill fewer dimensions than they have features and codes have components, the density is degenerate: the noise
-    variance ends at 1e-6 of the mean feature variance, and the score says more of that limit than of the rows.
+    variance ends at 1e-9 of the mean feature variance, and the score says more of that limit than of the rows. A warning
+    says so.
 
     A Gaussian density that starts as PCA is a mixture: ``1 / (n + 1)`` of it, for n training rows, is the probabilistic PCA
     of the start. This costs other rows next to nothing, and no row scores more than ``log(n + 1)`` below PCA: without it, a
@@ -179,9 +182,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     """
 
     _parameter_constraints: dict = {
-        **{k: v for k, v in BaseAutoencoder._parameter_constraints.items() if k not in ("code_activation", "loss")},
+        **{k: v for k, v in BaseAutoencoder._parameter_constraints.items() if k not in _NOT_OURS},
         **Dense.constraints,
         **Conv.constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "likelihood": [StrOptions({"bernoulli", "gaussian"})],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
@@ -244,18 +248,14 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     # Fit
 
+    ordered = False  # the codes of the start are, by the variance of its components; those of training need not be
     _is_sigmoid = False  # whose rows stay as they are; those of "bernoulli" are standardised on their way in
 
     def _check_start(self):
         pass  # every likelihood has a start, and every output goes with it
 
-    def _fit(self, X, target, X_val, target_val, device):
-        if self.likelihood == "bernoulli":  # in its own unit it is what shall become of standardised rows
-            target, target_val = X, X_val
-        self._anchored_density = None
-        super()._fit(X, target, X_val, target_val, device)
-        self._anchored_share = 1 / (len(X) + 1)
-        self._diagnose(X)
+    def _own_target(self, X):
+        return X if self.likelihood == "bernoulli" else None  # in their own unit they are what standardised rows become
 
     def _measure_borders(self, X, target, X_val, target_val):
         if self.likelihood == "gaussian":
@@ -267,30 +267,34 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         nowhere = np.full(X.shape[1], np.inf)
         return border, Border(np.zeros(X.shape[1]), 1.0, -nowhere, nowhere), mean
 
-    def _diagnose(self, X):
+    def _describe(self, data):
         """Say what the components tell, and warn of a density or a code that is none."""
+        X, module = data.train.X, self.net_.module_
         kl = self._apply(lambda module, u: module.code.kl(module.encoder(u)), X, self._border.standardize)
         self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
         self.n_active_components_ = int((self.kl_per_component_ > _ACTIVE).sum())
         if self.likelihood == "gaussian":
-            relative = self.net_.module_.output.noise_variance.item()
+            relative = module.output.noise_variance.item()
             self.noise_variance_ = relative * self._border.scale**2
             if relative < 2 * MIN_NOISE_VARIANCE:
                 warnings.warn(
-                    f"The rows of X fill no more dimensions than the code has, so that their density is degenerate: the"
-                    f" noise variance is held at {MIN_NOISE_VARIANCE:g} of the mean feature variance, and score depends on"
-                    f" that. Take a smaller n_components than {self.n_components_}, or leave out columns that others"
-                    " determine.",
+                    f"The noise variance is held at its least, {MIN_NOISE_VARIANCE:g} of the mean feature variance, and"
+                    " score depends on that: the density is degenerate. Either codes determine the rows: take a smaller"
+                    f" n_components than {self.n_components_}, or leave out columns that others determine. Or the columns"
+                    " differ widely in scale: standardise them, for instance with sklearn.preprocessing.StandardScaler.",
                     UserWarning,
                     stacklevel=5,  # the caller of `fit`
                 )
                 return
-        useful = min(self.n_components_, self.n_features_in_, len(X) - 1)
-        if self.n_active_components_ < useful / 2:
+        if self._architecture["anchored"]:
+            n_started = int((-logsigmoid(module.code.logit) / 2 > _ACTIVE).sum())  # each by its divergence
+        else:
+            n_started = min(self.n_components_, self.n_features_in_, len(X) - 1)
+        if self.n_active_components_ < n_started / 2:
             warnings.warn(
-                f"{self.n_active_components_} of {self.n_components_} components are in use: the posterior of the others has"
-                f" collapsed to the prior. Try a beta smaller than {self.beta:g}, a smaller n_components or, where init is"
-                " 'random', init='pca'.",
+                f"{self.n_active_components_} of {self.n_components_} components are in use, of {n_started} that could be:"
+                " the posterior of the others has collapsed to the prior. Try a beta smaller than"
+                f" {self.beta:g}, a smaller n_components or, where init is 'random', init='pca'.",
                 UserWarning,
                 stacklevel=5,
             )
@@ -319,7 +323,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             anchor = _anchors.logistic_ppca(*rows, random_state=data.seed)
         else:
             anchor = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
-            self._anchored_density = anchor
+            self._anchored_density, self._anchored_share = anchor, 1 / (len(data.train.X) + 1)
         scale, gain = _lengths(anchor.encoder), _lengths(anchor.decoder.T)
         means = anchor.encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row
@@ -358,7 +362,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
         def encode(module, u):
             h = module.encoder(u)
-            return torch.cat([module.code.mean(h), module.code.deviation(h)], dim=1)
+            return torch.cat([module.code.mean(h), module.code.log_deviation(h).exp()], dim=1)
 
         mean, std = np.split(self._apply(encode, X, self._border.standardize), 2, axis=1)
         return mean, std
@@ -395,10 +399,13 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Returns
         -------
         score : float
-            In nats a row, comparable with the `score` of scikit-learn's PCA and GaussianMixture.
+            In nats a row; with the Gaussian likelihood comparable with the `score` of scikit-learn's PCA and
+            GaussianMixture, with "bernoulli" with other probabilities of binary rows.
         """
-        scores = self.score_samples(X, n_importance_samples=n_importance_samples)
-        return float(np.average(scores.astype(np.float64), weights=sample_weight))
+        scores = self.score_samples(X, n_importance_samples=n_importance_samples).astype(np.float64)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, scores)
+        return float(np.average(scores, weights=sample_weight))
 
     def score_samples(self, X, *, n_importance_samples=None):
         """Lower bound of the log density of each row; low means unusual.
@@ -409,13 +416,14 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             Rows.
         n_importance_samples : int, default=None
             None gives the evidence lower bound, its expectation by 64 draws of the code that are the same for all rows and
-            at each call, with exact moments, so that it is exact for a linear decoder. A number gives the
-            importance-weighted bound [1]_ of that many draws, which comes near the log density itself as they become many.
+            at each call, with exact moments, so that the start is exact. A number gives the importance-weighted bound [1]_
+            of that many draws, which comes near the log density itself as they become many.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,), of the dtype of X
-            In nats, for a density over rows in the unit of X.
+            In nats. With the Gaussian likelihood of a density over rows in the unit of X; with "bernoulli" of a probability,
+            where values between 0 and 1 count in part as both.
 
         References
         ----------
@@ -438,17 +446,21 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             def bound(module, u, target):
                 return importance_weighted_bound(module, u, target, noise) - self._log_volume
 
-        def prepare(X):
-            return np.hstack([self._border.standardize(X), self._target_border.standardize(X)])
+        if self._architecture["likelihood"] == "bernoulli":
+            return self._apply(
+                lambda module, rows: bound(module, *rows.chunk(2, dim=1)),
+                X,
+                lambda X: np.hstack([self._border.standardize(X), self._target_border.standardize(X)]),
+            )
+        bounds = self._apply(lambda module, u: bound(module, u, u), X, self._border.standardize)
+        return self._with_start(X, bounds) if self._architecture["anchored"] else bounds
 
-        bounds = self._apply(lambda module, rows: bound(module, *rows.chunk(2, dim=1)), X, prepare)
-        if self._anchored_density is None:
-            return bounds
-        start = np.concatenate(
-            [self._anchored_density.log_density(self._border.standardize(X[rows])) for rows in gen_batches(len(X), 1024)]
-        )
-        share = self._anchored_share
-        return np.logaddexp(bounds + np.log1p(-share), start - self._log_volume + np.log(share)).astype(X.dtype)
+    def _with_start(self, X, bounds):
+        """Log densities of the mixture with the start."""
+        density, share = self._anchored_density, self._anchored_share
+        start = [density.log_density(self._border.standardize(X[rows])) for rows in gen_batches(len(X), 1024)]
+        start = np.concatenate(start) - self._log_volume
+        return np.logaddexp(bounds + np.log1p(-share), start + np.log(share)).astype(X.dtype)
 
     def sample(self, n_samples=1, random_state=None):
         """Rows from codes that are drawn from the prior.
@@ -474,9 +486,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        a : array-like of shape (n_features,) or image
+        a : array-like of shape (n_features,) or (1, n_features), or image
             The row to go from.
-        b : array-like of shape (n_features,) or image
+        b : array-like of shape (n_features,) or (1, n_features), or image
             The row to go to.
         n_steps : int, default=10
             Number of rows that are given back, the reconstructions of both ends among them; at least 2.
@@ -488,16 +500,18 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         """
         check_is_fitted(self)
         _check_count("n_steps", n_steps, least=2)
-        ends = []
-        for name, row in {"a": a, "b": b}.items():
-            row = np.asarray(row)
-            if row.size != self.n_features_in_:
-                raise ValueError(
-                    f"{name} has shape {row.shape}, but a row has {self.n_features_in_} values: give one row or one image."
-                )
-            ends.append(check_array(row.reshape(1, -1), dtype=[np.float64, np.float32], input_name=name))
-        mean = self._apply(lambda module, u: module.encode(u), np.vstack(ends), self._border.standardize)
+        ends = np.vstack([self._validate_row("a", a), self._validate_row("b", b)])
+        mean = self._apply(lambda module, u: module.encode(u), ends, self._border.standardize)
         return self.inverse_transform(np.linspace(*mean, n_steps))
+
+    def _validate_row(self, name, row):
+        """One row, given as `transform` takes rows or without their first axis."""
+        row = row.to_frame().T if hasattr(row, "to_frame") and hasattr(row, "index") else row  # a pandas Series
+        row = row if hasattr(row, "shape") else np.asarray(row)
+        row = row[None] if len(row.shape) == 1 or tuple(row.shape) == self.image_shape_ else row
+        if row.shape[0] != 1:
+            raise ValueError(f"{name} has shape {row.shape}: give one row of {self.n_features_in_} values, or one image.")
+        return self._validate_rows(row)
 
 
 def _lengths(vectors):

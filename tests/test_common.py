@@ -33,12 +33,17 @@ CONFIGURATIONS = [
     DenoisingAutoencoder(max_iter=5),
     DenoisingAutoencoder(corruption="gaussian", image_shape="auto", channels=(4, 8), max_iter=5),
     DenoisingAutoencoder(corruption=_add_noise, max_iter=5),
+    AutoencoderTransformer(ordered=True, max_iter=5),
+    AutoencoderTransformer(0.9, max_iter=5),
+    ConvAutoencoderTransformer(0.5, channels=(4, 8), max_iter=5),
+    DenoisingAutoencoder(0.5, max_iter=5),
     VAETransformer(max_iter=5),
     VAETransformer(image_shape="auto", channels=(4, 8), init="random", output_activation="clip", max_iter=5),
 ]
 
 
 @pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning", "ignore:.*density is degenerate:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*is not reached:UserWarning")
 @parametrize_with_checks(CONFIGURATIONS)
 def test_estimator(estimator, check):
     check(estimator)

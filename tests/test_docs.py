@@ -1,12 +1,15 @@
 """What the documentation shows runs, and says what is so."""
 
+import csv
 import doctest
 import importlib
 import inspect
 import pkgutil
 import re
 import runpy
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -18,6 +21,7 @@ import skae
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+GUIDE = ROOT / "docs" / "guide.md"
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 MODULES = ["skae", *(f"skae.{module.name}" for module in pkgutil.iter_modules(skae.__path__))]
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
@@ -43,6 +47,27 @@ def test_readme_examples(block, capsys):
         exec(compile(code, str(README), "exec"), namespace)  # later blocks use the names of earlier ones
     pca, autoencoder = map(float, capsys.readouterr().out.split()[:2])
     assert autoencoder > pca
+
+
+def test_guide_runs(monkeypatch):
+    guide = ModuleType("guide")  # of which its functions are, as the cache of a Pipeline pickles them by name
+    monkeypatch.setitem(sys.modules, "guide", guide)
+    namespace = vars(guide)
+    for code in re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL):
+        exec(compile(code, str(GUIDE), "exec"), namespace)
+    assert namespace["small"].n_components_ == 4
+    assert namespace["search"].best_score_ > 0.8
+
+
+def test_figures_of_the_guide_are_those_that_the_examples_wrote():
+    text = GUIDE.read_text(encoding="utf-8")
+    with (ROOT / "docs" / "pictures" / "figures.csv").open(encoding="utf-8", newline="") as file:
+        written = {f"{row['example']}: {row['method']}": row["value"] for row in csv.DictReader(file)}
+    shown = dict(re.findall(r"<!-- (.*?) -->([\d.]+\d)", text))
+    assert shown
+    assert shown.items() <= written.items()
+    for link in re.findall(r"\]\((?!http)(.*?)\)", text):
+        assert (GUIDE.parent / link).exists(), link
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -87,6 +112,8 @@ def test_fitted_attributes_are_documented(thing):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=["a", "b", "c"])
     estimator = thing(2, max_iter=1).fit(X)
     fitted = {name for name in dir(estimator) if re.fullmatch(r"[a-z]\w*_", name)}
+    if "ordered" in estimator.get_params():
+        fitted.add("explained_variance_ratio_")
     assert fitted == set(_entries(_sections(estimator.__doc__)["Attributes"]))
 
 

@@ -2,6 +2,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -109,6 +110,14 @@ def test_no_row_scores_far_below_pca(digits, trained, n_importance_samples):
     assert scores[-1] == pytest.approx(pca.score_samples(far)[-1] - np.log(301), rel=1e-6)
 
 
+def test_scales_that_differ_widely_are_no_degenerate_density(rng):
+    X = rng.normal(size=(300, 6)) * [5000, 1, 1, 1, 1, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        start = _make(2, max_iter=0).fit(X)
+    assert start.score(X) == pytest.approx(PCA(2, svd_solver="full").fit(X).score(X), rel=1e-3)
+
+
 # Degenerate data
 
 
@@ -119,7 +128,7 @@ def _plane(rng):
 @pytest.mark.parametrize("n_components", [3, 5])
 def test_degenerate_density_is_bounded_and_warned_of(rng, n_components):
     X = _plane(rng)
-    with pytest.warns(UserWarning, match=r"density is degenerate.*1e-06.*n_components than") as caught:
+    with pytest.warns(UserWarning, match=r"1e-09.*density is degenerate.*n_components than.*StandardScaler") as caught:
         estimator = _make(n_components).fit(X)
     assert caught[0].filename == __file__
     assert estimator.noise_variance_ == pytest.approx(MIN_NOISE_VARIANCE * X.var(axis=0).mean(), rel=0.5)
@@ -207,7 +216,7 @@ def test_divergence_of_each_component(digits, trained):
 
 
 def test_collapse_is_warned_of(digits):
-    with pytest.warns(UserWarning, match=r"0 of 8 components.*beta smaller than 1000") as caught:
+    with pytest.warns(UserWarning, match=r"0 of 8 components are in use, of 8 that.*beta smaller than 1000") as caught:
         estimator = _make(beta=1000.0, max_iter=40).fit(digits)
     assert caught[0].filename == __file__
     assert estimator.n_active_components_ == 0
@@ -311,8 +320,7 @@ def test_bernoulli_start_is_better_than_independent_values_and_training_than_it(
 
 def test_bernoulli_start_is_never_worse_than_independent_values(rng):
     X = (rng.uniform(size=(400, 10)) < 0.3).astype(float)
-    with pytest.warns(UserWarning, match="collapsed"):
-        start = _make(2, likelihood="bernoulli", max_iter=0).fit(X)
+    start = _make(2, likelihood="bernoulli", max_iter=0).fit(X)
     mean = X.mean(axis=0)
     assert start.score(X) == pytest.approx((X * np.log(mean) + (1 - X) * np.log(1 - mean)).sum(axis=1).mean(), rel=1e-2)
 
@@ -345,7 +353,30 @@ def test_bernoulli_data_without_information(X):
     assert np.isfinite(_make(2, likelihood="bernoulli").fit(X).score(X))
 
 
+@pytest.mark.parametrize("n_rows", [12, 16, 40])
+def test_logistic_start_of_few_rows_is_better_than_independent_columns(n_rows):
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(n_rows, 3)) @ rng.normal(size=(3, 40)) > 0).astype(float)
+    mean = X.mean(axis=0).clip(1e-3, 1 - 1e-3)
+    independent = (X * np.log(mean) + (1 - X) * np.log(1 - mean)).sum(axis=1).mean()
+    assert _make(20, likelihood="bernoulli", max_iter=0).fit(X).score(X) > independent
+
+
+def test_refit_forgets_the_other_likelihood(pixels):
+    estimator = _make(max_iter=0).fit(pixels)
+    assert not hasattr(estimator.set_params(likelihood="bernoulli").fit(pixels), "noise_variance_")
+
+
 # Use
+
+
+def test_way_between_named_rows(digits):
+    X = pd.DataFrame(digits[:, 10:20], columns=list("abcdefghij"))
+    estimator = _make(2).fit(X)
+    expected = estimator.interpolate(X.iloc[:1], X.iloc[1:2])
+    np.testing.assert_array_equal(estimator.interpolate(X.iloc[0], X.iloc[1]), expected)
+    with pytest.raises(ValueError, match="feature names"):
+        estimator.interpolate(X.iloc[0, ::-1], X.iloc[1])
 
 
 def test_codes_in_a_pipeline(digits):
@@ -402,8 +433,10 @@ def test_bernoulli_rows_out_of_range(pixels, bernoulli):
         (lambda e, X: e.sample(0), "n_samples=0: give an int of at least 1"),
         (lambda e, X: e.sample(2.5), "n_samples=2.5"),
         (lambda e, X: e.interpolate(X[0], X[1], n_steps=1), "n_steps=1: give an int of at least 2"),
-        (lambda e, X: e.interpolate(X[0], X[:2]), r"b has shape \(2, 64\), but a row has 64 values"),
-        (lambda e, X: e.interpolate(X[0] * np.nan, X[1]), "a contains NaN"),
+        (lambda e, X: e.interpolate(X[0], X[:2]), r"b has shape \(2, 64\): give one row of 64 values"),
+        (lambda e, X: e.interpolate(X[0] * np.nan, X[1]), "contains NaN"),
+        (lambda e, X: e.interpolate(X[0][:9], X[1]), "9 features, but VAETransformer is expecting 64"),
+        (lambda e, X: e.score(X, sample_weight=[1.0, 2.0]), "sample_weight"),
         (lambda e, X: e.score(X, n_importance_samples=0), "n_importance_samples=0"),
         (lambda e, X: e.score_samples(X, n_importance_samples=True), "n_importance_samples=True"),
     ],

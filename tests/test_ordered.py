@@ -1,0 +1,262 @@
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from skorch.callbacks import Callback
+from torch import nn
+
+from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
+from skae._codes import Ordered
+
+CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder]
+
+
+def _make(n_components=8, **parameters):
+    return AutoencoderTransformer(n_components, **{"ordered": True, "max_iter": 30, "random_state": 0} | parameters)
+
+
+def _r2(X, X_hat):
+    return r2_score(X, X_hat, multioutput="variance_weighted")
+
+
+@pytest.fixture(scope="module")
+def pixels(digits):
+    return digits / 16
+
+
+@pytest.fixture(scope="module", params=CLASSES, ids=lambda cls: cls.__name__)
+def fitted(request, pixels):
+    return request.param(8, ordered=True, max_iter=15, random_state=0).fit(pixels)
+
+
+@pytest.fixture(scope="module")
+def trained(pixels):
+    return _make(max_iter=100).fit(pixels[:250])
+
+
+# The start
+
+
+def test_ratios_of_the_start_are_pcas(digits):
+    start = _make(max_iter=0, output_activation="identity").fit(digits)
+    np.testing.assert_allclose(start.explained_variance_ratio_, PCA(8).fit(digits).explained_variance_ratio_, atol=1e-6)
+
+
+# Training
+
+
+@pytest.mark.parametrize(("n_components", "depths"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
+def test_codes_are_cut_at_powers_of_two_the_deeper_the_more_often(n_components, depths):
+    code = Ordered(nn.Identity(), n_components)
+    assert code.depths == depths
+    z = code.sample(torch.ones(6000, n_components), torch.Generator().manual_seed(0))
+    kept = z.sum(1).numpy()
+    assert bool(((z == 1) == (torch.arange(n_components) < z.sum(1, keepdim=True))).all())
+    shares = np.arange(1, len(depths) + 1) / np.arange(1, len(depths) + 1).sum()
+    np.testing.assert_allclose([(kept == depth).mean() for depth in depths], shares, atol=0.03)
+
+
+class Cuts(Callback):
+    """Keeps which codes the decoder is given in training."""
+
+    def __init__(self):
+        self.depths = []
+
+    def on_train_begin(self, net, **kwargs):
+        net.module_.decoder.register_forward_pre_hook(self._keep)
+
+    def _keep(self, module, inputs):
+        if module.training:
+            self.depths.append((inputs[0] != 0).sum(1).numpy())
+
+
+def test_cuts_are_drawn_afresh_in_training_only(pixels):
+    cuts = Cuts()
+    estimator = _make(max_iter=2, batch_size=1000, validation_fraction=None, skorch_callbacks=[cuts]).fit(pixels)
+    first, second = cuts.depths
+    assert set(first) == {1, 2, 4, 8}
+    assert not np.array_equal(first, second)
+    assert (estimator.transform(pixels) != 0).all()
+
+
+def test_every_prefix_is_better_than_pcas_on_held_out_rows(pixels, trained):
+    held_out = pixels[250:]
+    pca = PCA(8).fit(pixels[:250])
+    for depth, r2 in enumerate(trained.explained_variance_curve(held_out), start=1):
+        codes = pca.transform(held_out)
+        codes[:, depth:] = 0
+        assert r2 > _r2(held_out, pca.inverse_transform(codes))
+
+
+def test_ordered_prefixes_are_better_than_those_of_other_codes(pixels, trained):
+    unordered = _make(ordered=False, max_iter=100).fit(pixels[:250])
+    codes = unordered.transform(pixels)
+    codes[:, 2:] = 0
+    assert trained.explained_variance_curve(pixels)[1] > _r2(pixels, unordered.inverse_transform(codes)) + 0.05
+
+
+def test_validation_score_is_the_mean_over_the_prefixes(pixels):
+    estimator = _make(max_iter=5).fit(pixels[:200], X_val=pixels[200:])
+    curve = estimator.explained_variance_curve(pixels[200:])
+    scores = [estimator.baseline_score_, *estimator.validation_scores_]
+    assert scores[estimator.best_iter_] == pytest.approx(curve[[0, 1, 3, 7]].mean(), abs=1e-5)
+
+
+# The curve
+
+
+def test_curve_is_the_score_of_each_prefix(fitted, pixels):
+    curve = fitted.explained_variance_curve(pixels)
+    assert curve.shape == (8,)
+    # A denoiser draws as many damages as there are rows in a chunk, and `score` has other chunks.
+    assert curve[-1] == pytest.approx(fitted.score(pixels), abs=0.01 if isinstance(fitted, DenoisingAutoencoder) else 1e-5)
+    assert fitted.explained_variance_ratio_.shape == (8,)
+    assert (fitted.explained_variance_ratio_ > -0.02).all()
+
+
+def test_ratios_are_the_steps_of_the_curve(trained, pixels):
+    steps = np.diff(trained.explained_variance_curve(pixels[:250]), prepend=0)
+    np.testing.assert_allclose(trained.explained_variance_ratio_, steps, atol=1e-5)
+    assert trained.explained_variance_ratio_.sum() == pytest.approx(trained.score(pixels[:250]), abs=1e-4)
+
+
+def test_curve_of_measured_pairs(pixels):
+    noisy = np.clip(pixels + np.random.default_rng(0).normal(0, 0.3, pixels.shape), 0, 1)
+    denoiser = DenoisingAutoencoder(4, ordered=True, max_iter=5, random_state=0).fit(noisy, X_target=pixels)
+    curve = denoiser.explained_variance_curve(noisy, X_target=pixels)
+    assert curve[-1] == pytest.approx(denoiser.score(noisy, X_target=pixels), abs=1e-5)
+    with pytest.raises(ValueError, match="score needs it too"):
+        denoiser.explained_variance_curve(noisy)
+
+
+# Truncation
+
+
+@pytest.mark.parametrize("depth", [1, 3, 8])
+def test_truncated_codes_are_the_first_columns(fitted, pixels, depth):
+    codes = fitted.transform(pixels)
+    truncated = fitted.truncate(depth)
+    np.testing.assert_allclose(truncated.transform(pixels), codes[:, :depth], rtol=1e-6, atol=1e-9)
+    padded = np.zeros_like(codes)
+    padded[:, :depth] = codes[:, :depth]
+    np.testing.assert_allclose(truncated.reconstruct(pixels), fitted.inverse_transform(padded), atol=1e-6)
+    np.testing.assert_array_equal(truncated.explained_variance_ratio_, fitted.explained_variance_ratio_[:depth])
+    assert truncated.n_components_ == truncated.n_components == depth
+    assert len(truncated.get_feature_names_out()) == depth
+    np.testing.assert_array_equal(fitted.transform(pixels), codes)  # as it was
+
+
+def test_truncated_estimators_are_estimators(fitted, pixels):
+    truncated = fitted.truncate(2)
+    twin = pickle.loads(pickle.dumps(truncated))
+    np.testing.assert_array_equal(twin.transform(pixels), truncated.transform(pixels))
+    assert len(pickle.dumps(truncated)) < len(pickle.dumps(fitted))
+    assert truncated.summary().total < fitted.summary().total
+    assert truncated.truncate(1).n_components_ == 1
+    assert clone(truncated).set_params(max_iter=1).fit(pixels).n_components_ == 2
+
+
+# Depth by share
+
+
+@pytest.mark.parametrize(
+    ("cls", "share"), [(AutoencoderTransformer, 0.8), (ConvAutoencoderTransformer, 0.6), (DenoisingAutoencoder, 0.3)]
+)
+def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share):
+    estimator = cls(share, max_iter=20, random_state=0).fit(pixels[:200], X_val=pixels[200:])
+    k = estimator.n_components_
+    full = cls(64, ordered=True, max_iter=20, random_state=0).fit(pixels[:200], X_val=pixels[200:])
+    curve = full.explained_variance_curve(pixels[200:])
+    assert 1 < k < 64
+    assert curve[k - 1] >= share > curve[k - 2]
+    np.testing.assert_allclose(estimator.transform(pixels), full.transform(pixels)[:, :k], rtol=1e-5, atol=1e-6)
+    assert estimator.explained_variance_ratio_.shape == (k,)
+    twin = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(twin.transform(pixels), estimator.transform(pixels))
+    assert clone(estimator).n_components == share
+
+
+def test_start_chooses_the_depth_that_pca_chooses(digits):
+    for share in (0.5, 0.9, 0.99):
+        start = _make(share, ordered=False, max_iter=0, output_activation="identity").fit(digits, X_val=digits)
+        assert start.n_components_ == PCA(share).fit(digits).n_components_
+
+
+def test_share_that_is_not_reached_is_warned_of(pixels):
+    with pytest.warns(UserWarning, match=r"n_components=0.999 is not reached: R² .* with all 64 components") as caught:
+        estimator = _make(0.999, max_iter=1, init="random").fit(pixels)
+    assert caught[0].filename == __file__
+    assert estimator.n_components_ == 64
+
+
+# Use
+
+
+def test_search_over_depths_fits_the_autoencoder_once_a_fold(pixels, tmp_path):
+    from sklearn.datasets import load_digits
+
+    pipeline = Pipeline(
+        [
+            ("autoencoder", _make(16, max_iter=10)),
+            ("first", FunctionTransformer(_first)),
+            ("classifier", LogisticRegression(max_iter=1000)),
+        ],
+        memory=str(tmp_path),
+    )
+    grid = {"first__kw_args": [{"k": k} for k in (2, 4, 8, 16)]}
+    search = GridSearchCV(pipeline, grid, cv=3).fit(pixels, load_digits().target[:300])
+    fits = [path for path in tmp_path.rglob("output.pkl") if isinstance(joblib.load(path)[1], AutoencoderTransformer)]
+    assert len(fits) == 3 + 1  # the folds, and all rows
+    scores = search.cv_results_["mean_test_score"]
+    assert scores[3] > scores[0]
+
+
+def _first(Z, k):
+    return Z[:, :k]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 1.5, -0.5])
+def test_bad_shares(pixels, share):
+    with pytest.raises(ValueError, match="n_components"):
+        _make(share).fit(pixels)
+
+
+@pytest.mark.parametrize("depth", [0, 9, 2.0, True, None])
+def test_bad_depths(trained, depth):
+    with pytest.raises(ValueError, match=rf"n_components={depth}: give an int from 1 to 8"):
+        trained.truncate(depth)
+
+
+def test_codes_without_order(pixels):
+    estimator = _make(ordered=False, max_iter=1).fit(pixels)
+    for call in (lambda: estimator.truncate(2), lambda: estimator.explained_variance_curve(pixels)):
+        with pytest.raises(ValueError, match="not ordered: fit with ordered=True"):
+            call()
+    assert not hasattr(estimator, "explained_variance_ratio_")
+
+
+def test_refit_without_order_forgets_it(pixels):
+    estimator = _make(max_iter=1).fit(pixels)
+    assert not hasattr(estimator.set_params(ordered=False).fit(pixels), "explained_variance_ratio_")
+
+
+def test_spatial_codes_have_no_order(pixels):
+    with pytest.raises(ValueError, match="n_components='spatial' has no order"):
+        ConvAutoencoderTransformer("spatial", ordered=True).fit(pixels)
+
+
+def test_variational_codes_cannot_be_truncated_yet(pixels):
+    with pytest.raises(ValueError, match="not ordered"):
+        VAETransformer(2, max_iter=1, random_state=0).fit(pixels).truncate(1)
