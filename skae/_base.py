@@ -33,7 +33,7 @@ _CHUNK = 1024  # rows that go through the network together, where no gradient is
 
 
 _CAP = 128  # components that a share of the variance is looked for among
-_DECODED = 200_000  # codes that `explained_variance_ratio_` has decoded
+_DECODED = 50_000  # codes that `explained_variance_ratio_` has decoded
 
 
 class _Data(NamedTuple):

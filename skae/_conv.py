@@ -58,7 +58,8 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
     ordered : bool, default=False
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
-        1, 2, 4, … components, which costs some error at full depth.
+        1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over every other of these
+        depths.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
@@ -102,7 +103,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of each feature of the training rows.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        R² that each component adds on training rows (on up to ``200000 / n_components_`` of them); only where the codes are
+        R² that each component adds on training rows (on up to ``50000 / n_components_`` of them); only where the codes are
         ordered.
     n_iter_ : int
         Epochs run.

@@ -104,11 +104,11 @@ def test_ordered_prefixes_are_better_than_those_of_other_codes(pixels, trained):
     assert trained.explained_variance_curve(pixels)[1] > _r2(pixels, unordered.inverse_transform(codes)) + 0.05
 
 
-def test_validation_score_is_the_mean_over_the_prefixes(pixels):
+def test_validation_score_is_the_mean_over_every_other_prefix(pixels):
     estimator = _make(max_iter=5).fit(pixels[:200], X_val=pixels[200:])
     curve = estimator.explained_variance_curve(pixels[200:])
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
-    assert scores[estimator.best_iter_] == pytest.approx(curve[[0, 1, 3, 7]].mean(), abs=1e-5)
+    assert scores[estimator.best_iter_] == pytest.approx(curve[[1, 7]].mean(), abs=1e-5)
 
 
 # The curve
@@ -117,8 +117,8 @@ def test_validation_score_is_the_mean_over_the_prefixes(pixels):
 def test_curve_is_the_score_of_each_prefix(fitted, pixels):
     curve = fitted.explained_variance_curve(pixels)
     assert curve.shape == (8,)
-    # A denoiser draws as many damages as there are rows in a chunk, and `score` has other chunks.
-    assert curve[-1] == pytest.approx(fitted.score(pixels), abs=0.01 if isinstance(fitted, DenoisingAutoencoder) else 1e-5)
+    # A denoiser draws other damage: the curve is computed in float32, and `score` in the dtype of X.
+    assert curve[-1] == pytest.approx(fitted.score(pixels), abs=0.04 if isinstance(fitted, DenoisingAutoencoder) else 1e-5)
     assert fitted.explained_variance_ratio_.shape == (8,)
     assert (fitted.explained_variance_ratio_ > -0.02).all()
 
