@@ -61,10 +61,8 @@ class Binarized(Callback):
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
     options = _parse(argv)
-    if options.dataset == "digits":
-        split = datasets.digits(evaluate=options.evaluate, seed=options.seed)
-    else:
-        split = datasets.mnist(options.data_dir, evaluate=options.evaluate, train_size=options.train_size)
+    given = {"evaluate": options.evaluate, "seed": options.seed, "train_size": options.train_size}
+    split = datasets.images(options.dataset, options.data_dir, **given)
     train = Binarized(split.train.X, options.seed)
     held_out = Binarized(split.held_out.X[: options.rows], options.seed + 1).X
     vae = VAETransformer(

@@ -114,6 +114,30 @@ def _cut(images, size, step):
     return Part(np.concatenate(X), np.repeat(np.arange(len(X)), [len(rows) for rows in X]))
 
 
+def images(name, data_dir=None, *, evaluate, seed=0, train_size=20_000):
+    """Give a dataset of images by its name; the other parameters are those of :func:`digits` and :func:`mnist`.
+
+    Parameters
+    ----------
+    name : {"digits", "mnist", "patches"}
+
+    Returns
+    -------
+    split : Split
+    """
+    if name == "digits":
+        return digits(evaluate=evaluate, seed=seed)
+    if name == "patches":
+        return patches(evaluate=evaluate)
+    return mnist(data_dir, evaluate=evaluate, train_size=train_size)
+
+
+def table_shape(path):
+    """Give the numbers of rows and of features of a table."""
+    with np.load(path) as file:
+        return file["X"].shape
+
+
 def table_paths(data_dir):
     """Files of the tables in `data_dir/tabular`, by name.
 

@@ -94,10 +94,7 @@ def _wiener(image_shape, size):
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
     options = _parse(argv)
-    if options.dataset == "digits":
-        split = datasets.digits(evaluate=options.evaluate, seed=options.seed)
-    else:
-        split = datasets.mnist(options.data_dir, evaluate=options.evaluate)
+    split = datasets.images(options.dataset, options.data_dir, evaluate=options.evaluate, seed=options.seed)
     clean, kind = split.held_out.X, options.damage
     damaged = damage(clean, kind, options.seed + 1)
     shown = np.unique(split.held_out.y, return_index=True)[1][:N_DRAWN]

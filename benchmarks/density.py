@@ -58,10 +58,7 @@ def main(argv=None):
 
 
 def _compare_images(options):
-    if options.dataset == "digits":
-        split = datasets.digits(evaluate=options.evaluate, seed=options.seed)
-    else:
-        split = datasets.mnist(options.data_dir, evaluate=options.evaluate)
+    split = datasets.images(options.dataset, options.data_dir, evaluate=options.evaluate, seed=options.seed)
     rows = []
     with report.progress(len(options.depths) * (1 + len(VARIANTS))) as advance:
         for depth in options.depths:
@@ -89,7 +86,7 @@ def _score(vae, split):
 
 
 def _compare_tables(options):
-    n_features = {path: datasets.table(path).train.X.shape[1] for path in datasets.table_paths(options.data_dir)}
+    n_features = {path: datasets.table_shape(path)[1] for path in datasets.table_paths(options.data_dir)}
     cases = [(path, k) for path, p in n_features.items() for k in options.depths or sorted({2, max(1, p // 4)})]
     seeds = range(options.seed, options.seed + N_SEEDS)
     found = over_seeds(_table_scores, cases, seeds, options.jobs, options.evaluate, options.epochs)

@@ -36,12 +36,12 @@ def _densities(epochs, seed):
 
 
 def _pyod(seed):
-    """PyOD's autoencoders by name, with their defaults; None where PyOD is not installed."""
+    """PyOD's autoencoders by name, with their defaults; none where PyOD is not installed."""
     try:
         from pyod.models.auto_encoder import AutoEncoder
         from pyod.models.vae import VAE
     except ImportError:
-        return None
+        return {}
     return {"pyod_autoencoder": AutoEncoder(random_state=seed, verbose=0), "pyod_vae": VAE(random_state=seed, verbose=0)}
 
 
@@ -68,7 +68,7 @@ def _areas(path, seed, epochs):
     with np.load(path) as file:
         X, y = StandardScaler().fit_transform(file["X"]), file["y"]
     scores = {name: -make(X).fit(X).score_samples(X) for name, make in _densities(epochs, seed).items()}
-    for name, detector in (_pyod(seed) or {}).items():
+    for name, detector in _pyod(seed).items():
         scores[name] = detector.fit(X).decision_scores_
     return {name: float(roc_auc_score(y, score)) for name, score in scores.items()}
 

@@ -35,15 +35,9 @@ def main(argv=None):
         paths = datasets.table_paths(options.data_dir)
         tables.compare(paths, evaluate=options.evaluate, n_jobs=options.jobs, about=about, **common)
     else:
-        images.compare(_load_images(options), about=about | report.provenance(options.seed), **common)
-
-
-def _load_images(options):
-    if options.dataset == "digits":
-        return datasets.digits(evaluate=options.evaluate, seed=options.seed)
-    if options.dataset == "patches":
-        return datasets.patches(evaluate=options.evaluate)
-    return datasets.mnist(options.data_dir, evaluate=options.evaluate, train_size=options.train_size)
+        given = {"evaluate": options.evaluate, "seed": options.seed, "train_size": options.train_size}
+        split = datasets.images(options.dataset, options.data_dir, **given)
+        images.compare(split, about=about | report.provenance(options.seed), **common)
 
 
 def _parse(argv):

@@ -53,10 +53,7 @@ def samplers(depth, epochs, image_shape, seed):
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
     options = _parse(argv)
-    if options.dataset == "digits":
-        split = datasets.digits(evaluate=options.evaluate, seed=options.seed)
-    else:
-        split = datasets.mnist(options.data_dir, evaluate=options.evaluate)
+    split = datasets.images(options.dataset, options.data_dir, evaluate=options.evaluate, seed=options.seed)
     classifier = MLPClassifier((256,), max_iter=50, random_state=options.seed).fit(*split.train)
     print(f"Accuracy of the classifier on held-out images: {classifier.score(*split.held_out):.3f}")
     rows, pictures = [], []

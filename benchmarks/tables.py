@@ -45,13 +45,8 @@ def compare(paths, *, depths, epochs, evaluate, seed, n_jobs, about, out):
 
 
 def _relative_depths(path):
-    n_features = _shape(path)[1]
+    n_features = datasets.table_shape(path)[1]
     return sorted({max(1, depth) for depth in (2, n_features // 4, n_features // 2)})
-
-
-def _shape(path):
-    with np.load(path) as file:
-        return file["X"].shape
 
 
 def _scores(case, seed, evaluate, epochs):
@@ -64,7 +59,7 @@ def _scores(case, seed, evaluate, epochs):
 def _summarize(case, scores):
     path, depth = case
     pca, skae = (np.array([r2[name] for r2 in scores]) for name in ("PCA", "skae"))
-    n_rows, n_features = _shape(path)
+    n_rows, n_features = datasets.table_shape(path)
     return {
         "table": path.stem,
         "rows": n_rows,

@@ -74,16 +74,16 @@ class ProbabilisticAnchor(Anchor):
     variance: np.ndarray
     noise_variance: float
 
-    def log_density(self, U):
-        """Log density of each row of U (n,), in nats and the network's units: the bound itself, as it leaves no gap."""
-        mean = U @ self.encoder.T.astype(U.dtype)
-        residual = np.square(U - mean @ self.decoder.T.astype(U.dtype)).sum(axis=1)
+    def log_density(self, u):
+        """Log density of each row of a tensor (n,), in nats and the network's units: the bound itself, as it has no gap."""
+        mean = u @ torch.from_numpy(self.encoder).to(u).T
+        residual = (u - mean @ torch.from_numpy(self.decoder).to(u).T).square().sum(1)
         spread = (self.variance * np.square(self.decoder).sum(axis=0)).sum()
-        constant = U.shape[1] * np.log(2 * np.pi * self.noise_variance) + (self.variance - 1 - np.log(self.variance)).sum()
-        return -((residual + spread) / self.noise_variance + np.square(mean).sum(axis=1) + constant) / 2
+        constant = u.shape[1] * np.log(2 * np.pi * self.noise_variance) + (self.variance - 1 - np.log(self.variance)).sum()
+        return -((residual + spread) / self.noise_variance + mean.square().sum(1) + constant) / 2
 
 
-def ppca(X, border, n_components, *, random_state, least_noise_variance, chunk_size=1024):
+def ppca(X, border, n_components, *, random_state, least_noise_variance):
     """Probabilistic PCA with the noise variance that scikit-learn's PCA has: its likelihood and its posterior [1]_.
 
     With eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the variance ``s / l``,
@@ -93,7 +93,7 @@ def ppca(X, border, n_components, *, random_state, least_noise_variance, chunk_s
 
     Parameters
     ----------
-    X, border, n_components, random_state, chunk_size
+    X, border, n_components, random_state
         As for :func:`pca`.
     least_noise_variance : float
         In the network's units.
@@ -107,7 +107,7 @@ def ppca(X, border, n_components, *, random_state, least_noise_variance, chunk_s
     .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
        Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
     """
-    components, values, noise_variance = _principal_components(X, border, n_components, random_state, chunk_size)
+    components, values, noise_variance = _principal_components(X, border, n_components, random_state)
     if n_components >= min(X.shape):
         noise_variance = values[-1] / 2 if len(values) else 1.0
     noise_variance = max(noise_variance, least_noise_variance)
@@ -130,7 +130,7 @@ class LogisticAnchor(Anchor):
     offset: np.ndarray
 
 
-def logistic_ppca(X, border, n_components, *, random_state, chunk_size=1024):
+def logistic_ppca(X, border, n_components, *, random_state):
     """Codes of probabilistic PCA, and logistic regression of values in [0, 1] on draws of them.
 
     A Gaussian model has no noise variance that suits such values, so several are tried, up to where no component is left
@@ -140,14 +140,14 @@ def logistic_ppca(X, border, n_components, *, random_state, chunk_size=1024):
     ----------
     X : ndarray of shape (n_samples, n_features)
         Values in [0, 1].
-    border, n_components, random_state, chunk_size
+    border, n_components, random_state
         As for :func:`pca`.
 
     Returns
     -------
     anchor : LogisticAnchor
     """
-    components, values, _ = _principal_components(X, border, n_components, random_state, chunk_size)
+    components, values, _ = _principal_components(X, border, n_components, random_state)
     rng = np.random.default_rng(random_state)
     rows = X[rng.permutation(len(X))[:_SAMPLE]]
     u, x = torch.from_numpy(border.standardize(rows)).float(), torch.from_numpy(rows).float()
@@ -191,7 +191,7 @@ def _probabilistic(components, values, noise_variance, n_components):
     return ProbabilisticAnchor(encoder, decoder, variance, float(noise_variance))
 
 
-def _principal_components(X, border, n_components, random_state, chunk_size):
+def _principal_components(X, border, n_components, random_state, chunk_size=1024):
     """Components, their variances and the mean variance of the directions that are left, as PCA has them."""
     n_samples, n_features = X.shape
     rank = min(n_components, n_samples, n_features)

@@ -30,8 +30,6 @@ from skae._training import find_device, fit_net, make_net, training_settings
 
 _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
-
-
 _CAP = 128  # components that a share of the variance is looked for among
 _DECODED = 50_000  # codes that `explained_variance_ratio_` has decoded
 
@@ -551,9 +549,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         self._check_ordered()
-        is_count = isinstance(n_components, Integral) and not isinstance(n_components, bool)
-        if not is_count or not 1 <= n_components <= self.n_components_:
-            raise ValueError(f"n_components={n_components!r}: give an int from 1 to {self.n_components_}.")
+        check_count("n_components", n_components, most=self.n_components_)
         truncated = copy(self)
         truncated._keep_components(int(n_components))
         truncated.explained_variance_ratio_ = self.explained_variance_ratio_[:n_components]
@@ -637,6 +633,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def check_count(name, value, least=1, most=None):
+    """Refuse what is no int, or none within the limits."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name}={value!r}: give an int {limits}.")
 
 
 def check_unit_interval(X, name, other="another output_activation and loss"):

@@ -72,14 +72,14 @@ class Ordered(Plain):
         depths = torch.tensor(self.depths, device=h.device)
         shares = torch.arange(1.0, len(depths) + 1, device=h.device)
         drawn = depths[torch.multinomial(shares, len(h), replacement=True, generator=rng)]
-        return self.mean(h) * (torch.arange(self.depths[-1], device=h.device) < drawn[:, None])
+        return cut(self.mean(h), drawn[:, None])
 
     def prefixes(self, z):
         return [cut(z, depth) for depth in self.depths[::-2]]  # every other one: to decode them all takes its time
 
 
 def cut(z, depth):
-    """Codes whose components past a depth are zero."""
+    """Codes whose components past a depth, an int or one of each row (n, 1), are zero."""
     return z * (torch.arange(z.shape[1], device=z.device) < depth)
 
 

@@ -6,13 +6,13 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch.nn.functional import logsigmoid
 
 from skae import _anchors
-from skae._base import BaseAutoencoder, check_unit_interval
+from skae._base import BaseAutoencoder, check_count, check_unit_interval
 from skae._border import Border, measure
 from skae._bounds import OUTPUTS
 from skae._codes import Gaussian
@@ -439,7 +439,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             def bound(module, u, target):
                 return -objective.of_rows(module, u, target)
         else:
-            _check_count("n_importance_samples", n_importance_samples)
+            check_count("n_importance_samples", n_importance_samples)
             shape = (n_importance_samples, self.n_components_)
             noise = torch.from_numpy(np.random.default_rng(self._seed).standard_normal(shape))
 
@@ -452,15 +452,13 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 X,
                 lambda X: np.hstack([self._border.standardize(X), self._target_border.standardize(X)]),
             )
-        bounds = self._apply(lambda module, u: bound(module, u, u), X, self._border.standardize)
-        return self._with_start(X, bounds) if self._architecture["anchored"] else bounds
+        add_start = self._add_start if self._architecture["anchored"] else lambda bounds, u: bounds
+        return self._apply(lambda module, u: add_start(bound(module, u, u), u), X, self._border.standardize)
 
-    def _with_start(self, X, bounds):
+    def _add_start(self, bounds, u):
         """Log densities of the mixture with the start."""
-        density, share = self._anchored_density, self._anchored_share
-        start = [density.log_density(self._border.standardize(X[rows])) for rows in gen_batches(len(X), 1024)]
-        start = np.concatenate(start) - self._log_volume
-        return np.logaddexp(bounds + np.log1p(-share), start + np.log(share)).astype(X.dtype)
+        start = self._anchored_density.log_density(u) - self._log_volume
+        return torch.logaddexp(bounds + math.log1p(-self._anchored_share), start + math.log(self._anchored_share))
 
     def sample(self, n_samples=1, random_state=None):
         """Rows from codes that are drawn from the prior.
@@ -478,7 +476,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             Mean of a row given its code, without the noise of `noise_variance_`: with "bernoulli", probabilities.
         """
         check_is_fitted(self)
-        _check_count("n_samples", n_samples)
+        check_count("n_samples", n_samples)
         return self.inverse_transform(check_random_state(random_state).normal(size=(n_samples, self.n_components_)))
 
     def interpolate(self, a, b, n_steps=10):
@@ -499,7 +497,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             Mean of a row given its code.
         """
         check_is_fitted(self)
-        _check_count("n_steps", n_steps, least=2)
+        check_count("n_steps", n_steps, least=2)
         ends = np.vstack([self._validate_row("a", a), self._validate_row("b", b)])
         mean = self._apply(lambda module, u: module.encode(u), ends, self._border.standardize)
         return self.inverse_transform(np.linspace(*mean, n_steps))
@@ -518,8 +516,3 @@ def _lengths(vectors):
     """Euclidean length of each row, 1 where it is zero."""
     lengths = np.linalg.norm(vectors, axis=1)
     return np.where(lengths > 0, lengths, 1.0)
-
-
-def _check_count(name, value, least=1):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name}={value!r}: give an int of at least {least}.")

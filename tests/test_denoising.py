@@ -155,6 +155,9 @@ def test_score_is_of_damaged_rows(pixels):
     mild, heavy = (_make(corruption="masking", noise_level=level, max_iter=10).fit(pixels) for level in (0.0, 0.7))
     assert heavy.score(pixels) < mild.score(pixels) - 0.1
     assert mild.score(pixels) == pytest.approx(reconstruction_score(mild, pixels), abs=1e-12)
+    masked = np.where(np.random.default_rng(0).random(pixels.shape) < 0.7, 0, pixels)
+    assert heavy.score(pixels) == pytest.approx(_r2(pixels, heavy.denoise(masked)), abs=0.03)
+    assert heavy.score(pixels) != pytest.approx(reconstruction_score(heavy, pixels), abs=0.06)
 
 
 def test_data_are_left_alone(pixels):
