@@ -10,7 +10,19 @@ VERSION = next(
 )
 PLOT = ["matplotlib>=3.8"]
 PROGRESS = ["rich>=13"]
-TEST = [*PLOT, *PROGRESS, "pandas>=2.2", "polars>=1.0", "pytest>=8"]
+FILES = ["safetensors>=0.5", "skops>=0.13"]
+TEST = [*FILES, *PLOT, *PROGRESS, "pandas>=2.2", "polars>=1.0", "pytest>=8"]
+BENCH = [*PLOT, *PROGRESS, "keras>=3.8", "pandas>=2.2", "pyod>=2.0", "pythae>=0.1.2"]
+DOCS = [
+    *TEST,
+    "myst-parser>=4",
+    "numpydoc>=1.8",
+    "pydata-sphinx-theme>=0.16",
+    "sphinx>=8",
+    "sphinx-copybutton>=0.5",
+    "sphinx-design>=0.6",
+    "sphinx-gallery>=0.18",
+]
 
 setup(
     name="skae",
@@ -24,10 +36,13 @@ setup(
     python_requires=">=3.11",
     install_requires=["joblib>=1.4", "numpy>=2.0", "scikit-learn>=1.9", "scipy>=1.13", "skorch>=1.4", "torch>=2.6"],
     extras_require={
+        "bench": BENCH,
+        "docs": DOCS,
+        "files": FILES,
         "plot": PLOT,
         "progress": PROGRESS,
         "test": TEST,
-        "dev": [*TEST, "ruff>=0.14"],
+        "dev": [*DOCS, "ruff>=0.14"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",
