@@ -60,34 +60,75 @@ def pca(X, border, n_components, *, random_state, chunk_size=1024):
 
 
 @dataclass
-class ProbabilisticAnchor(Anchor):
-    """Linear Gaussian model whose evidence lower bound is exact.
+class ProbabilisticPCA:
+    """Linear Gaussian model with the noise variance that scikit-learn's PCA has: its likelihood and its posterior [1]_.
+
+    With eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the variance ``s / l``,
+    and a row the mean ``V' sqrt(l - s) z``. Components of no more variance than the noise have no weight.
 
     Parameters
     ----------
-    variance : ndarray of shape (n_components,)
-        Of the code given a row, at most 1.
+    decoder : ndarray of shape (n_features, rank)
+        ``V' sqrt(l - s)``.
+    eigenvalues : ndarray of shape (rank,)
+        At least the noise variance.
     noise_variance : float
         Of a feature given the code.
+    n_left : int
+        Number of directions that the noise variance is the mean of; 0 where all are components.
+
+    References
+    ----------
+    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
+       Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
     """
 
-    variance: np.ndarray
+    decoder: np.ndarray
+    eigenvalues: np.ndarray
     noise_variance: float
+    n_left: int
+
+    @property
+    def encoder(self):
+        """Of shape (rank, n_features)."""
+        return (self.decoder / self.eigenvalues).T
+
+    @property
+    def variance(self):
+        """Of the code given a row, at most 1; of shape (rank,)."""
+        return self.noise_variance / self.eigenvalues
 
     def log_density(self, u):
         """Log density of each row of a tensor (n,), in nats and the network's units: the bound itself, as it has no gap."""
-        mean = u @ torch.from_numpy(self.encoder).to(u).T
-        residual = (u - mean @ torch.from_numpy(self.decoder).to(u).T).square().sum(1)
+        decoder = torch.from_numpy(self.decoder).to(u)
+        mean = u @ decoder / torch.from_numpy(self.eigenvalues).to(u)
+        residual = (u - mean @ decoder.T).square().sum(1)
         spread = (self.variance * np.square(self.decoder).sum(axis=0)).sum()
         constant = u.shape[1] * np.log(2 * np.pi * self.noise_variance) + (self.variance - 1 - np.log(self.variance)).sum()
         return -((residual + spread) / self.noise_variance + mean.square().sum(1) + constant) / 2
 
+    def padded(self, n_components):
+        """Encoder, decoder and variance of so many components: those past the rank have no weight."""
+        rank = len(self.eigenvalues)
+        encoder, decoder = np.zeros((n_components, len(self.decoder))), np.zeros((len(self.decoder), n_components))
+        encoder[:rank], decoder[:, :rank] = self.encoder, self.decoder
+        variance = np.ones(n_components)
+        variance[:rank] = self.variance
+        return encoder, decoder, variance
+
+    def truncate(self, n_components):
+        """The model of the first components."""
+        if n_components >= len(self.eigenvalues):
+            return self
+        kept, values = self.decoder[:, :n_components].T, self.eigenvalues[:n_components]
+        n_left = self.n_left + len(self.eigenvalues) - n_components
+        left = self.n_left * self.noise_variance + self.eigenvalues[n_components:].sum()
+        return _probabilistic(kept / row_lengths(kept)[:, None], values, left / n_left, n_left)
+
 
 def ppca(X, border, n_components, *, random_state, least_noise_variance):
-    """Probabilistic PCA with the noise variance that scikit-learn's PCA has: its likelihood and its posterior [1]_.
+    """Probabilistic PCA, with a noise variance of at least the given one.
 
-    With eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the variance ``s / l``,
-    and a row the mean ``V' sqrt(l - s) z``. Components past the rank, or of less variance than the noise, have no weight.
     Where no variance is left for the noise, any of at most the smallest eigenvalue gives the same density: half of it is
     taken.
 
@@ -100,18 +141,13 @@ def ppca(X, border, n_components, *, random_state, least_noise_variance):
 
     Returns
     -------
-    anchor : ProbabilisticAnchor
-
-    References
-    ----------
-    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
-       Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
+    model : ProbabilisticPCA
     """
     components, values, noise_variance = _principal_components(X, border, n_components, random_state)
-    if n_components >= min(X.shape):
+    n_left = min(X.shape) - len(values)
+    if not n_left:
         noise_variance = values[-1] / 2 if len(values) else 1.0
-    noise_variance = max(noise_variance, least_noise_variance)
-    return _probabilistic(components, values, noise_variance, n_components)
+    return _probabilistic(components, values, max(noise_variance, least_noise_variance), n_left)
 
 
 @dataclass
@@ -153,13 +189,13 @@ def logistic_ppca(X, border, n_components, *, random_state):
     u, x = torch.from_numpy(border.standardize(rows)).float(), torch.from_numpy(rows).float()
     noise = torch.from_numpy(rng.standard_normal((len(rows), n_components))).float()
     tiny = np.finfo(np.float32).tiny
-    anchors = [_probabilistic(components, values, max(level * values[0], tiny), n_components) for level in _NOISE_LEVELS]
-    return max((_logistic(anchor, u, x, noise) for anchor in anchors), key=lambda found: found[1])[0]
+    models = [_probabilistic(components, values, max(level * values[0], tiny), 0) for level in _NOISE_LEVELS]
+    return max((_logistic(model.padded(n_components), u, x, noise) for model in models), key=lambda found: found[1])[0]
 
 
-def _logistic(anchor, u, x, noise):
+def _logistic(start, u, x, noise):
     """The anchor with logistic regression for its decoder, and the evidence lower bound of the rows."""
-    encoder, variance = torch.from_numpy(anchor.encoder).to(u), torch.from_numpy(anchor.variance).to(u)
+    encoder, variance = (torch.from_numpy(start[i]).to(u) for i in (0, 2))
     mean = u @ encoder.T
     z = torch.nn.functional.pad(mean + variance.sqrt() * noise, (1, 0), value=1.0)
     z[:, 1:][:, variance == 1] = 0
@@ -176,19 +212,20 @@ def _logistic(anchor, u, x, noise):
     kl = (mean.square() + variance - 1 - variance.log()).sum(1) / 2
     likelihood = -binary_cross_entropy_with_logits(z @ W, x, reduction="none").sum(1)
     W = W.numpy()
-    return LogisticAnchor(anchor.encoder, W[1:].T, anchor.variance, W[0]), float((likelihood - kl).mean())
+    encoder, _, variance = start
+    return LogisticAnchor(encoder, W[1:].T, variance, W[0]), float((likelihood - kl).mean())
 
 
-def _probabilistic(components, values, noise_variance, n_components):
-    """Anchor of probabilistic PCA with that noise variance."""
-    rank, n_features = components.shape
-    encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_features, n_components))
+def _probabilistic(components, values, noise_variance, n_left):
+    """Probabilistic PCA of that noise variance."""
     values = np.maximum(values, noise_variance)
-    gain = np.sqrt(values - noise_variance)
-    encoder[:rank], decoder[:, :rank] = (gain / values)[:, None] * components, components.T * gain
-    variance = np.ones(n_components)
-    variance[:rank] = noise_variance / values
-    return ProbabilisticAnchor(encoder, decoder, variance, float(noise_variance))
+    return ProbabilisticPCA(components.T * np.sqrt(values - noise_variance), values, float(noise_variance), n_left)
+
+
+def row_lengths(vectors):
+    """Euclidean length of each row, 1 where it is zero."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    return np.where(lengths > 0, lengths, 1.0)
 
 
 def _principal_components(X, border, n_components, random_state, chunk_size=1024):

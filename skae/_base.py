@@ -20,7 +20,7 @@ from skae import _anchors, _corruptions
 from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
-from skae._codes import Ordered, Plain, cut
+from skae._codes import Ordered, Plain
 from skae._kinds import KINDS, spatial_width
 from skae._losses import LOSSES, Reconstruction
 from skae._networks import Autoencoder
@@ -73,6 +73,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "skorch_callbacks": [list, None],
         "verbose": ["verbose"],
     }
+
+    _one_a_component = ("explained_variance_ratio_",)  # fitted attributes of ordered codes that `truncate` cuts
 
     # Hooks: the parts that an estimator is made of. `architecture` is a dict of plain values, fixed by `fit`.
 
@@ -235,6 +237,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         curves = fit_net(self.net_, data.train, data.validation, rng=torch.Generator(device).manual_seed(seed))
         self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
         self.n_iter_ = len(self.loss_curve_)
+        if self._architecture["ordered"]:
+            self._describe_order(data)
         self._describe(data)
 
     def _own_target(self, X):
@@ -243,8 +247,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _describe(self, data):
         """Say of a fit what the training loop does not."""
-        if not self._architecture["ordered"]:
-            return
+
+    def _describe_order(self, data):
+        """Keep as many ordered components as are wanted, and say what each adds."""
         if self._wants_share:
             self._keep_depth_of_share(data.validation)
         curve = self._explained(data.described, range(1, self.n_components_ + 1))
@@ -283,7 +288,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 u, target = rows[np.arange(batch.start, batch.stop)]
                 z = module.encode(u)
                 for i, depth in enumerate(depths):
-                    errors[i] += (module.decode(cut(z, depth)) - target).double().square().sum().item()
+                    errors[i] += (module.decode(module.code.cut(z, depth)) - target).double().square().sum().item()
                 first, second = first + target.double().sum(0), second + target.double().square().sum().item()
         total = second - first.square().sum().item() / len(rows)
         return 1 - errors / total if total > 0 else np.ones(len(depths))
@@ -327,8 +332,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if self.n_components == "spatial":
             return spatial_width(self.image_shape_, self.channels)
         if self._wants_share:
-            return min(_CAP, self.n_features_in_, n_rows)
+            return min(_CAP, self._most_components(n_rows))
         return int(self.n_components)
+
+    def _most_components(self, n_rows):
+        """Depth at which no share of the variance is left to wish for."""
+        return min(self.n_features_in_, n_rows)
 
     def _start(self, data):
         """The module before the first epoch, and the data that it is trained on."""
@@ -551,12 +560,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._check_ordered()
         check_count("n_components", n_components, most=self.n_components_)
         truncated = copy(self)
+        for name in self._one_a_component:
+            setattr(truncated, name, getattr(self, name)[:n_components])
         truncated._keep_components(int(n_components))
-        truncated.explained_variance_ratio_ = self.explained_variance_ratio_[:n_components]
         return truncated.set_params(n_components=int(n_components), ordered=True)
 
     def _check_ordered(self):
-        if not self._architecture.get("ordered"):
+        if not self._architecture["ordered"]:
             raise ValueError("The codes are not ordered: fit with ordered=True or n_components as a share, such as 0.95.")
 
     def _keep_components(self, n_components):

@@ -5,12 +5,18 @@ A code takes the encoder's output ``h`` of shape (n, width(k)) and gives
 - ``mean(h)``: the deterministic code (n, k) that ``transform`` returns,
 - ``sample(h, rng)``: the code that the decoder sees in training,
 - ``expand(z)``: what the decoder is given for a code ``z``,
-- ``prefixes(z)``: the codes that an epoch is judged by, of the code ``z`` of each row.
+- ``cut(z, depth)``: the code of that depth,
+- ``judged``: the depths that an epoch is judged by; None is the full one.
 """
 
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
+
+
+def _cut(z, depth):
+    """Codes whose components past a depth are zero: an int, one of each row (n, 1), or None for all components."""
+    return z if depth is None else z * (torch.arange(z.shape[-1], device=z.device) < depth)
 
 
 class Plain:
@@ -24,6 +30,7 @@ class Plain:
 
     # The code of centred data divided by one scale; multiplied by it again it has the unit of the data, as PCA's.
     in_unit_of_data = True
+    cut = staticmethod(_cut)
 
     def __init__(self, activation):
         self._activation = activation
@@ -40,8 +47,9 @@ class Plain:
     def expand(self, z):
         return z
 
-    def prefixes(self, z):
-        return [z]
+    @property
+    def judged(self):
+        return [None]
 
 
 class Ordered(Plain):
@@ -66,21 +74,26 @@ class Ordered(Plain):
 
     def __init__(self, activation, n_components):
         super().__init__(activation)
-        self.depths = [2**i for i in range((n_components - 1).bit_length())] + [n_components]
+        self.depths = _cut_depths(n_components)
 
     def sample(self, h, rng):
-        depths = torch.tensor(self.depths, device=h.device)
-        shares = torch.arange(1.0, len(depths) + 1, device=h.device)
-        drawn = depths[torch.multinomial(shares, len(h), replacement=True, generator=rng)]
-        return cut(self.mean(h), drawn[:, None])
+        return self.cut(self.mean(h), _draw_depths(self.depths, h, rng))
 
-    def prefixes(self, z):
-        return [cut(z, depth) for depth in self.depths[::-2]]  # every other one: to decode them all takes its time
+    @property
+    def judged(self):
+        return self.depths[::-2]  # every other one: to decode them all takes its time
 
 
-def cut(z, depth):
-    """Codes whose components past a depth, an int or one of each row (n, 1), are zero."""
-    return z * (torch.arange(z.shape[1], device=z.device) < depth)
+def _cut_depths(n_components):
+    """Depths that ordered codes are cut at in training: the powers of two, and all components."""
+    return [2**i for i in range((n_components - 1).bit_length())] + [n_components]
+
+
+def _draw_depths(depths, h, rng):
+    """A depth of each row (n, 1), the greater the more often."""
+    shares = torch.arange(1.0, len(depths) + 1, device=h.device)
+    drawn = torch.multinomial(shares, len(h), replacement=True, generator=rng)
+    return torch.tensor(depths, device=h.device)[drawn, None]
 
 
 class Gaussian(nn.Module):
@@ -92,6 +105,8 @@ class Gaussian(nn.Module):
     Parameters
     ----------
     n_components : int
+    ordered : bool
+        Whether every prefix of the code is a code, as of :class:`Ordered`.
 
     Notes
     -----
@@ -101,9 +116,11 @@ class Gaussian(nn.Module):
     """
 
     in_unit_of_data = False
+    cut = staticmethod(_cut)
 
-    def __init__(self, n_components):
+    def __init__(self, n_components, ordered):
         super().__init__()
+        self.depths = _cut_depths(n_components) if ordered else None
         self.register_buffer("logit", torch.zeros(n_components))  # of the variance, at the start
         self.register_buffer("scale", torch.ones(n_components))  # the mean, for one of the encoder's output
         self.register_buffer("gain", torch.ones(n_components))  # the decoder's input, for one of the code
@@ -118,7 +135,7 @@ class Gaussian(nn.Module):
         return 2 * n_components
 
     def mean(self, h):
-        return self.scale * h[:, : len(self.logit)]
+        return self.scale * h[:, 0::2]  # in turns with the variances: a prefix of both is a prefix of h
 
     def variance(self, h):
         return self._logit(h).sigmoid()
@@ -134,11 +151,16 @@ class Gaussian(nn.Module):
         """Codes (n_draws, n, k) of standard normal draws that broadcast to them."""
         return self.mean(h) + self.log_deviation(h).exp() * noise
 
-    def sample(self, h, rng):
-        return self.draw(h, torch.empty_like(self.mean(h)).normal_(generator=rng))
+    def draw_depth(self, h, rng):
+        """Depths that codes are cut at in training, one of each row (n, 1); None where they are not."""
+        return None if self.depths is None else _draw_depths(self.depths, h, rng)
+
+    @property
+    def judged(self):
+        return [None] if self.depths is None else self.depths[::-2]
 
     def expand(self, z):
         return self.gain * z
 
     def _logit(self, h):
-        return self.logit + h[:, len(self.logit) :]
+        return self.logit + h[:, 1::2]

@@ -1,11 +1,13 @@
 """Likelihoods: how rows are distributed about what the decoder gives; the last stage of a variational autoencoder.
 
-Called as a module, a likelihood gives the mean of a row from the decoder's output ``raw``. ``log_density(raw, x)`` is in
-nats, in the network's units, over the last axis.
+Called as a module, a likelihood gives the mean of a row from the decoder's output ``raw``. ``log_density(raw, x, depth)`` is
+in nats, in the network's units, over the last axis; the depth is that of the codes: an int, one of each row (n, 1), or None
+for the full one.
 """
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -21,22 +23,34 @@ class GaussianNoise(nn.Module):
     ----------
     mean : nn.Module
         From the decoder's output to the mean.
+    n_depths : int
+        Number of depths that codes can be cut at, each with a variance of its own; 1 where they are not cut.
     """
 
-    def __init__(self, mean):
+    def __init__(self, mean, n_depths):
         super().__init__()
         self.mean = mean
-        self.log_excess = nn.Parameter(torch.zeros(()))  # of the variance over the least that it may have
+        self.log_excess = nn.Parameter(torch.zeros(n_depths))  # of the variance over the least that it may have
 
     @property
     def noise_variance(self):
-        return MIN_NOISE_VARIANCE + self.log_excess.exp()
+        """Variance at full depth."""
+        return self._variance(None)
 
     @torch.no_grad()
-    def start_at(self, anchor):
-        """Take the anchor's noise variance."""
-        excess = anchor.noise_variance - MIN_NOISE_VARIANCE
-        self.log_excess.fill_(math.log(max(excess, 1e-3 * MIN_NOISE_VARIANCE)))
+    def start_at(self, noise_variance, decoder):
+        """Take a noise variance, and at a smaller depth that of what a linear decoder's components past it give as well."""
+        gains = np.square(decoder).sum(axis=0) / len(decoder)
+        left = np.append(gains[:0:-1].cumsum()[::-1], 0.0)[-len(self.log_excess) :]
+        excess = np.maximum(noise_variance - MIN_NOISE_VARIANCE + left, 1e-3 * MIN_NOISE_VARIANCE)
+        self.log_excess.copy_(torch.from_numpy(np.log(excess)))
+
+    @torch.no_grad()
+    def fill_between(self, depths):
+        """Give depths between those of a list, all that codes were cut at, a variance between theirs."""
+        logs = self.log_excess.cpu().numpy()
+        between = np.interp(np.log(np.arange(len(logs)) + 1), np.log(depths), logs[np.array(depths) - 1])
+        self.log_excess.copy_(torch.from_numpy(between))
 
     def set_bounds(self, lower, upper):
         """Set the bounds of the mean from arrays of shape (n_features,)."""
@@ -45,10 +59,15 @@ class GaussianNoise(nn.Module):
     def forward(self, raw):
         return self.mean(raw)
 
-    def log_density(self, raw, x):
-        variance = self.noise_variance
+    def log_density(self, raw, x, depth=None):
+        variance = self._variance(depth)
         squares = (x - self.mean(raw)).square().sum(-1)
         return -(squares / variance + x.shape[-1] * (math.log(2 * math.pi) + variance.log())) / 2
+
+    def _variance(self, depth):
+        """Variance at a depth: a number, or one of each row (n,)."""
+        index = -1 if depth is None else depth - 1
+        return MIN_NOISE_VARIANCE + self.log_excess[index].exp().squeeze(-1)
 
 
 class Bernoulli(nn.Module):
@@ -66,13 +85,13 @@ class Bernoulli(nn.Module):
         self.offset = nn.Parameter(torch.zeros(n_outputs)) if anchored else 0.0
 
     @torch.no_grad()
-    def start_at(self, anchor):
-        """Take the anchor's logits."""
-        self.offset.copy_(torch.from_numpy(anchor.offset))
+    def start_at(self, offset):
+        """Take logits of shape (n_outputs,)."""
+        self.offset.copy_(torch.from_numpy(offset))
 
     def forward(self, raw):
         return (raw + self.offset).sigmoid()
 
-    def log_density(self, raw, x):
+    def log_density(self, raw, x, depth=None):
         logits = raw + self.offset
         return -binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)

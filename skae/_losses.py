@@ -42,9 +42,10 @@ class Reconstruction(nn.Module):
         return self.loss(x_hat, target, reduction="mean")  # one kernel, where row by row there would be several
 
     def of_rows(self, module, u, target):
-        """Loss of each row (n,), the mean over the prefixes of its code that count."""
-        prefixes = module.code.prefixes(module.encode(u))
-        return sum(self.loss(module.decode(z), target, reduction="none").mean(1) for z in prefixes) / len(prefixes)
+        """Loss of each row (n,), the mean over the depths that count."""
+        z, depths = module.encode(u), module.code.judged
+        losses = (self.loss(module.decode(module.code.cut(z, depth)), target, reduction="none").mean(1) for depth in depths)
+        return sum(losses) / len(depths)
 
     def reference(self, batches, n_rows):
         """Loss of predicting the mean row; 1 where there is but one row."""
@@ -85,19 +86,23 @@ class NegativeELBO(nn.Module):
     def forward(self, module, u, target, rng=None):
         h = module.encoder(u)
         noise = h.new_empty(self.n_draws, len(h), self.noise.shape[1]).normal_(generator=rng)
-        densities = _log_densities(module, module.code.draw(h, noise), target)
-        return (self._penalty(module.code, h) - densities.mean(0)).mean()
+        return self._losses(module, h, [noise], target, module.code.draw_depth(h, rng)).mean()
 
     def of_rows(self, module, u, target):
-        """Objective of each row (n,)."""
-        h = module.encoder(u)
-        losses = self._penalty(module.code, h)
-        for noise in _groups(self.noise, target):
-            losses = losses - _log_densities(module, module.code.draw(h, noise), target).sum(0) / len(self.noise)
-        return losses
+        """Objective of each row (n,), the mean over the depths that count."""
+        h, depths = module.encoder(u), module.code.judged
+        return sum(self._losses(module, h, _groups(self.noise, target), target, depth) for depth in depths) / len(depths)
 
-    def _penalty(self, code, h):
-        return self.offset + self.beta * code.kl(h).sum(1)
+    def at_full_depth(self, module, u, target):
+        """Objective of each row (n,) with all of its components."""
+        return self._losses(module, module.encoder(u), _groups(self.noise, target), target, None)
+
+    def _losses(self, module, h, groups, target, depth):
+        losses, n_draws = 0.0, sum(len(noise) for noise in groups)
+        for noise in groups:
+            z = module.code.cut(module.code.draw(h, noise), depth)
+            losses = losses - _log_densities(module, z, target, depth).sum(0) / n_draws
+        return self.offset + self.beta * module.code.cut(module.code.kl(h), depth).sum(1) + losses
 
     def reference(self, batches, n_rows):
         """Nothing: the bound has a unit of its own."""
@@ -156,10 +161,10 @@ def importance_weighted_bound(module, u, target, noise):
     return bound - math.log(len(noise))
 
 
-def _log_densities(module, z, target):
-    """Log densities (n_draws, n) of rows given codes (n_draws, n, k)."""
+def _log_densities(module, z, target, depth=None):
+    """Log densities (n_draws, n) of rows given codes (n_draws, n, k), cut at a depth."""
     raw = module.raw(z.flatten(0, 1)).unflatten(0, z.shape[:2])
-    return module.output.log_density(raw, target)
+    return module.output.log_density(raw, target, depth)
 
 
 def _groups(noise, target):

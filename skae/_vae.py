@@ -22,7 +22,7 @@ from skae._likelihoods import MIN_NOISE_VARIANCE, Bernoulli, GaussianNoise
 from skae._losses import NegativeELBO, importance_weighted_bound, matched_draws
 
 _VALIDATION_PAIRS, _SCORE_PAIRS = 2, 32  # of draws of the code, which all rows share
-_NOT_OURS = {"code_activation", "loss", "ordered"}  # parameters of the other estimators
+_NOT_OURS = {"code_activation", "loss"}  # parameters of the other estimators
 _ACTIVE = 0.01  # nats that a component in use tells of a row
 
 
@@ -46,9 +46,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int or "auto", default="auto"
+    n_components : int, float or "auto", default="auto"
         Length of the code, at least 1; more than the number of features is allowed. "auto" is
-        ``min(32, max(1, n_features // 2))``.
+        ``min(32, max(1, n_features // 2))``. A float in (0, 1) trains ordered codes of up to 128 components, or half as
+        many as features, and keeps as many as reach that R² of the reconstruction on the validation rows.
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
         Distribution of a row given its code. "gaussian" has one noise variance, which is learnt. "bernoulli" needs data in
         [0, 1], of which it takes the values between as probabilities; it starts as logistic regression on the codes of
@@ -78,6 +79,11 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     output_activation : {"auto", "clip", "identity"}, default="identity"
         Of the mean of a Gaussian, as in :class:`AutoencoderTransformer`. On images, "auto" makes a better density than
         "identity", but one that does not start at ``PCA.score``. Unused with "bernoulli".
+    ordered : bool, default=False
+        Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
+        gives the density of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after 1,
+        2, 4, … components, each depth with a noise variance of its own: a bound for each depth [5]_, whose mean over every
+        other depth judges an epoch. The bound at full depth pays for it.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
@@ -115,6 +121,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Names of features seen in `fit`; only where they are all strings.
     mean_ : ndarray of shape (n_features_in_,)
         Mean of each feature of X.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        R² that each component adds on training rows (on up to ``50000 / n_components_`` of them); only where the codes are
+        ordered.
     noise_variance_ : float
         Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood only.
     kl_per_component_ : ndarray of shape (n_components_,)
@@ -163,6 +172,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
        Collapse", NeurIPS 2019. :arxiv:`1911.02469`
     .. [4] I. Higgins, L. Matthey, A. Pal, C. Burgess, X. Glorot, M. Botvinick, S. Mohamed and A. Lerchner, "beta-VAE:
        Learning Basic Visual Concepts with a Constrained Variational Framework", ICLR 2017.
+    .. [5] O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout", ICML 2014.
+       :arxiv:`1402.0915`
 
     Examples
     --------
@@ -185,7 +196,6 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         **{k: v for k, v in BaseAutoencoder._parameter_constraints.items() if k not in _NOT_OURS},
         **Dense.constraints,
         **Conv.constraints,
-        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "likelihood": [StrOptions({"bernoulli", "gaussian"})],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
@@ -209,6 +219,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         upsampling="transpose",
         activation="silu",
         output_activation="identity",
+        ordered=False,
         init="pca",
         optimizer="adam",
         learning_rate_init=3e-3,
@@ -234,6 +245,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         self.upsampling = upsampling
         self.activation = activation
         self.output_activation = output_activation
+        self.ordered = ordered
         self.init = init
         self.optimizer = optimizer
         self.learning_rate_init = learning_rate_init
@@ -248,7 +260,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     # Fit
 
-    ordered = False  # the codes of the start are, by the variance of its components; those of training need not be
+    _one_a_component = (*BaseAutoencoder._one_a_component, "kl_per_component_")
     _is_sigmoid = False  # whose rows stay as they are; those of "bernoulli" are standardised on their way in
 
     def _check_start(self):
@@ -272,20 +284,17 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         X, module = data.train.X, self.net_.module_
         kl = self._apply(lambda module, u: module.code.kl(module.encoder(u)), X, self._border.standardize)
         self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
-        self.n_active_components_ = int((self.kl_per_component_ > _ACTIVE).sum())
-        if self.likelihood == "gaussian":
-            relative = module.output.noise_variance.item()
-            self.noise_variance_ = relative * self._border.scale**2
-            if relative < 2 * MIN_NOISE_VARIANCE:
-                warnings.warn(
-                    f"The noise variance is held at its least, {MIN_NOISE_VARIANCE:g} of the mean feature variance, and"
-                    " score depends on that: the density is degenerate. Either codes determine the rows: take a smaller"
-                    f" n_components than {self.n_components_}, or leave out columns that others determine. Or the columns"
-                    " differ widely in scale: standardise them, for instance with sklearn.preprocessing.StandardScaler.",
-                    UserWarning,
-                    stacklevel=5,  # the caller of `fit`
-                )
-                return
+        self._summarize_code()
+        if self.likelihood == "gaussian" and module.output.noise_variance.item() < 2 * MIN_NOISE_VARIANCE:
+            warnings.warn(
+                f"The noise variance is held at its least, {MIN_NOISE_VARIANCE:g} of the mean feature variance, and"
+                " score depends on that: the density is degenerate. Either codes determine the rows: take a smaller"
+                f" n_components than {self.n_components_}, or leave out columns that others determine. Or the columns"
+                " differ widely in scale: standardise them, for instance with sklearn.preprocessing.StandardScaler.",
+                UserWarning,
+                stacklevel=5,  # the caller of `fit`
+            )
+            return
         if self._architecture["anchored"]:
             n_started = int((-logsigmoid(module.code.logit) / 2 > _ACTIVE).sum())  # each by its divergence
         else:
@@ -299,37 +308,61 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 stacklevel=5,
             )
 
+    def _most_components(self, n_rows):
+        return max(1, min(self.n_features_in_ // 2, n_rows - 1))  # near the number of features the density degenerates
+
+    def _summarize_code(self):
+        self.n_active_components_ = int((self.kl_per_component_ > _ACTIVE).sum())
+        if self._architecture["likelihood"] == "gaussian":
+            self.noise_variance_ = self.net_.module_.output.noise_variance.item() * self._border.scale**2
+
+    def _keep_components(self, n_components):
+        if self._architecture["likelihood"] == "gaussian":
+            module = self.net_.module_
+            module.output.fill_between(module.code.depths)
+            if self._architecture["anchored"]:
+                self._anchored_density = self._anchored_density.truncate(n_components)
+        super()._keep_components(n_components)
+        if hasattr(self, "kl_per_component_"):
+            self._summarize_code()
+
     # Parts
 
     def _describe_parts(self):
         return {
             "likelihood": self.likelihood,
+            "ordered": self.ordered or self._wants_share,
             "output": self._clip_or_identity,
             "beta": float(self.beta),
             "n_draws": int(self.n_draws),
         }
 
     def _code(self, architecture):
-        return Gaussian(architecture["n_components"])
+        return Gaussian(architecture["n_components"], architecture["ordered"])
 
     def _output(self, architecture):
         if architecture["likelihood"] == "bernoulli":
             return Bernoulli(architecture["n_outputs"], architecture["anchored"])
-        return GaussianNoise(OUTPUTS[architecture["output"]](architecture["n_outputs"]))
+        n_depths = architecture["n_components"] if architecture["ordered"] else 1
+        return GaussianNoise(OUTPUTS[architecture["output"]](architecture["n_outputs"]), n_depths)
 
     def _start_at_anchor(self, module, data):
         rows = data.train.X, data.train.border, self.n_components_
         if self.likelihood == "bernoulli":
             anchor = _anchors.logistic_ppca(*rows, random_state=data.seed)
+            encoder, decoder, variance = anchor.encoder, anchor.decoder, anchor.variance
+            module.output.start_at(anchor.offset)
         else:
-            anchor = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
-            self._anchored_density, self._anchored_share = anchor, 1 / (len(data.train.X) + 1)
-        scale, gain = _lengths(anchor.encoder), _lengths(anchor.decoder.T)
-        means = anchor.encoder / scale[:, None]
+            model = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
+            encoder, decoder, variance = model.padded(self.n_components_)
+            module.output.start_at(model.noise_variance, decoder)
+            self._anchored_density, self._anchored_share = model, 1 / (len(data.train.X) + 1)
+        scale, gain = _anchors.row_lengths(encoder), _anchors.row_lengths(decoder.T)
+        means = encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row
-        module.start_at(_anchors.Anchor(np.vstack([means, variances]), anchor.decoder / gain))
-        module.code.start_at(anchor.variance, scale, gain)
-        module.output.start_at(anchor)
+        in_turns = np.stack([means, variances], axis=1).reshape(-1, means.shape[1])
+        module.start_at(_anchors.Anchor(in_turns, decoder / gain))
+        module.code.start_at(variance, scale, gain)
 
     def _objective(self):
         return self._negative_elbo(self._architecture["beta"], _VALIDATION_PAIRS)
@@ -437,7 +470,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             objective = self._negative_elbo(1.0, _SCORE_PAIRS)
 
             def bound(module, u, target):
-                return -objective.of_rows(module, u, target)
+                return -objective.at_full_depth(module, u, target)
         else:
             check_count("n_importance_samples", n_importance_samples)
             shape = (n_importance_samples, self.n_components_)
@@ -510,9 +543,3 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         if row.shape[0] != 1:
             raise ValueError(f"{name} has shape {row.shape}: give one row of {self.n_features_in_} values, or one image.")
         return self._validate_rows(row)
-
-
-def _lengths(vectors):
-    """Euclidean length of each row, 1 where it is zero."""
-    lengths = np.linalg.norm(vectors, axis=1)
-    return np.where(lengths > 0, lengths, 1.0)

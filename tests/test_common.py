@@ -38,6 +38,7 @@ CONFIGURATIONS = [
     ConvAutoencoderTransformer(0.5, channels=(4, 8), max_iter=5),
     DenoisingAutoencoder(0.5, max_iter=5),
     VAETransformer(max_iter=5),
+    VAETransformer(0.5, max_iter=5),
     VAETransformer(image_shape="auto", channels=(4, 8), init="random", output_activation="clip", max_iter=5),
 ]
 

@@ -30,9 +30,9 @@ def test_loss_of_each_row_is_scikit_learns(name, rng):
     objective = Reconstruction(LOSSES[name])
 
     class Module:
-        """Gives the same reconstruction whatever it is given; with two prefixes, that of the second is x itself."""
+        """Gives the same reconstruction whatever it is given; at the second of two depths it is x itself."""
 
-        code = SimpleNamespace(prefixes=lambda z: [x_hat, x])
+        code = SimpleNamespace(judged=[1, 2], cut=lambda z, depth: {1: x_hat, 2: x}[depth])
 
         def __call__(self, u, rng=None):
             return x_hat, None

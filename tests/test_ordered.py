@@ -17,7 +17,7 @@ from torch import nn
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
 from skae._codes import Ordered
 
-CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder]
+CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer]
 
 
 def _make(n_components=8, **parameters):
@@ -117,8 +117,10 @@ def test_validation_score_is_the_mean_over_every_other_prefix(pixels):
 def test_curve_is_the_score_of_each_prefix(fitted, pixels):
     curve = fitted.explained_variance_curve(pixels)
     assert curve.shape == (8,)
-    # A denoiser draws other damage: the curve is computed in float32, and `score` in the dtype of X.
-    assert curve[-1] == pytest.approx(fitted.score(pixels), abs=0.04 if isinstance(fitted, DenoisingAutoencoder) else 1e-5)
+    if isinstance(fitted, DenoisingAutoencoder):  # draws other damage: the curve in float32, `score` in the dtype of X
+        assert curve[-1] == pytest.approx(fitted.score(pixels), abs=0.04)
+    else:
+        assert curve[-1] == pytest.approx(_r2(pixels, fitted.reconstruct(pixels)), abs=1e-5)
     assert fitted.explained_variance_ratio_.shape == (8,)
     assert (fitted.explained_variance_ratio_ > -0.02).all()
 
@@ -169,14 +171,20 @@ def test_truncated_estimators_are_estimators(fitted, pixels):
 
 
 @pytest.mark.parametrize(
-    ("cls", "share"), [(AutoencoderTransformer, 0.8), (ConvAutoencoderTransformer, 0.6), (DenoisingAutoencoder, 0.3)]
+    ("cls", "share", "cap"),
+    [
+        (AutoencoderTransformer, 0.8, 64),
+        (ConvAutoencoderTransformer, 0.6, 64),
+        (DenoisingAutoencoder, 0.3, 64),
+        (VAETransformer, 0.4, 32),
+    ],
 )
-def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share):
+def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share, cap):
     estimator = cls(share, max_iter=20, random_state=0).fit(pixels[:200], X_val=pixels[200:])
     k = estimator.n_components_
-    full = cls(64, ordered=True, max_iter=20, random_state=0).fit(pixels[:200], X_val=pixels[200:])
+    full = cls(cap, ordered=True, max_iter=20, random_state=0).fit(pixels[:200], X_val=pixels[200:])
     curve = full.explained_variance_curve(pixels[200:])
-    assert 1 < k < 64
+    assert 1 < k < cap
     assert curve[k - 1] >= share > curve[k - 2]
     np.testing.assert_allclose(estimator.transform(pixels), full.transform(pixels)[:, :k], rtol=1e-5, atol=1e-6)
     assert estimator.explained_variance_ratio_.shape == (k,)
@@ -257,6 +265,63 @@ def test_spatial_codes_have_no_order(pixels):
         ConvAutoencoderTransformer("spatial", ordered=True).fit(pixels)
 
 
-def test_variational_codes_cannot_be_truncated_yet(pixels):
-    with pytest.raises(ValueError, match="not ordered"):
-        VAETransformer(2, max_iter=1, random_state=0).fit(pixels).truncate(1)
+# Densities
+
+
+@pytest.fixture(scope="module")
+def density(pixels):
+    return VAETransformer(8, ordered=True, max_iter=60, random_state=0).fit(pixels[:250])
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 8])
+def test_every_prefix_is_a_better_density_than_pcas(pixels, density, depth):
+    held_out, pca = pixels[250:], PCA(depth).fit(pixels[:250])
+    truncated = density.truncate(depth)
+    assert truncated.score(held_out) > pca.score(held_out) + 2
+    assert truncated.score(held_out, n_importance_samples=50) >= truncated.score(held_out) - 0.5
+    assert truncated.score_samples(held_out).min() > (pca.score_samples(held_out) - np.log(251) - 1e-6).min()
+
+
+@pytest.mark.parametrize("depth", [1, 5])
+def test_start_of_a_truncated_density_is_pca(pixels, depth):
+    """However bad the networks, the share of the start is what PCA of that depth has."""
+    truncated = VAETransformer(8, ordered=True, max_iter=0).fit(pixels).truncate(depth)
+    with torch.no_grad():
+        truncated.net_.module_.decoder.linear.weight.fill_(100.0)
+    expected = PCA(depth).fit(pixels).score_samples(pixels) - np.log(len(pixels) + 1)
+    np.testing.assert_allclose(truncated.score_samples(pixels), expected, rtol=1e-6)
+
+
+def test_ordered_start_is_still_pcas_density(digits):
+    start = VAETransformer(8, ordered=True, max_iter=0).fit(digits)
+    assert start.score(digits) == pytest.approx(PCA(8).fit(digits).score(digits), rel=1e-6)
+    # At smaller depths the noise takes over what the components past them tell.
+    left = [start.truncate(depth).noise_variance_ for depth in (1, 4, 8)]
+    variances = PCA().fit(digits).explained_variance_
+    noise = PCA(8).fit(digits).noise_variance_
+    expected = [noise + (variances[depth:8] - noise).sum() / 64 for depth in (1, 4, 8)]
+    np.testing.assert_allclose(left, expected, rtol=1e-4)
+
+
+def test_truncated_densities_describe_themselves(pixels, density):
+    truncated = density.truncate(3)
+    np.testing.assert_array_equal(truncated.kl_per_component_, density.kl_per_component_[:3])
+    assert truncated.n_active_components_ == 3
+    assert truncated.noise_variance_ > density.noise_variance_
+    residuals = pixels[:250] - truncated.reconstruct(pixels[:250])
+    assert truncated.noise_variance_ == pytest.approx(np.square(residuals).mean(), rel=0.4)
+    assert truncated.sample(5, random_state=0).shape == (5, 64)
+    assert pickle.loads(pickle.dumps(truncated)).score(pixels) == truncated.score(pixels)
+    mean, std = truncated.encode_distribution(pixels)
+    full_mean, full_std = density.encode_distribution(pixels)
+    np.testing.assert_allclose(mean, full_mean[:, :3], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(std, full_std[:, :3], rtol=1e-6)
+
+
+def test_ordered_bernoulli(pixels):
+    estimator = VAETransformer(6, likelihood="bernoulli", ordered=True, max_iter=10, random_state=0).fit(pixels)
+    scores = [estimator.truncate(depth).score(pixels) for depth in (1, 3, 6)]
+    assert scores == sorted(scores)
+    curve = estimator.explained_variance_curve(pixels)
+    # scikit-learn's score leaves out pixels that are always black, of which a probability is never quite zero.
+    assert curve[-1] == pytest.approx(_r2(pixels, estimator.reconstruct(pixels)), abs=1e-4)
