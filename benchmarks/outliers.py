@@ -23,6 +23,7 @@ from benchmarks.seeds import over_seeds
 from skae import AutoencoderTransformer, VAETransformer
 
 N_SEEDS = 3
+CONTAMINATION = 0.1  # what PyOD takes by default; the shares of rare rows are not looked at
 
 
 def _densities(epochs, seed):
@@ -31,6 +32,7 @@ def _densities(epochs, seed):
         "PCA": lambda X: PCA(min(32, max(1, X.shape[1] // 2)), random_state=seed),  # the depth of skae's default
         "isolation_forest": lambda X: IsolationForest(random_state=seed),
         "skae_vae": lambda X: VAETransformer(max_iter=epochs, random_state=seed),
+        "skae_vae_robust": lambda X: VAETransformer(contamination=CONTAMINATION, max_iter=epochs, random_state=seed),
         "skae_autoencoder": lambda X: AutoencoderTransformer(max_iter=epochs, random_state=seed),
     }
 

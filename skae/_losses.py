@@ -74,19 +74,24 @@ class NegativeELBO(nn.Module):
         Standard normal draws of `of_rows`; see `matched_draws`.
     offset : float
         Logarithm of the volume by which the unit of the data is larger than that of the network.
+    contamination : float, default=0.0
+        Share of the rows of a batch, those with the highest loss, that have no part in training.
     """
 
-    def __init__(self, beta, n_draws, noise, offset):
+    def __init__(self, beta, n_draws, noise, offset, contamination=0.0):
         super().__init__()
         self.beta = beta
         self.n_draws = n_draws
         self.noise = noise
         self.offset = offset
+        self.contamination = contamination
 
     def forward(self, module, u, target, rng=None):
         h = module.encoder(u)
         noise = h.new_empty(self.n_draws, len(h), self.noise.shape[1]).normal_(generator=rng)
-        return self._losses(module, h, [noise], target, module.code.draw_depth(h, rng)).mean()
+        losses = self._losses(module, h, [noise], target, module.code.draw_depth(h, rng))
+        n_left_out = int(self.contamination * len(losses))
+        return losses.topk(len(losses) - n_left_out, largest=False).values.mean() if n_left_out else losses.mean()
 
     def of_rows(self, module, u, target):
         """Objective of each row (n,), the mean over the depths that count."""

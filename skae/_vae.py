@@ -58,6 +58,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Weight of the divergence from the prior in training [4]_, above 0. `score` is the bound itself for any.
     n_draws : int, default=1
         Draws of the code of each row in a gradient step.
+    contamination : float, default=0.0
+        Share of the rows, at most one half, that are not to be learnt: in each gradient step those with the lowest bound
+        are left out [6]_. To find unusual rows among those that `fit` is given, leave out more than there may be, 0.1 say:
+        a flexible density learns them too, otherwise.
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. Unused for images.
     image_shape : tuple of int or "auto", default=None
@@ -135,7 +139,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     best_iter_ : int
         Epoch kept; 0 is the start.
     loss_curve_ : list of float
-        Training loss of each epoch: minus the bound, with `beta`, in nats a row, by the draws of training.
+        Training loss of each epoch: minus the bound, with `beta`, in nats a row, by the draws of training, over the rows
+        that have a part in it.
     validation_scores_ : list of float
         Bound of the validation rows after each epoch, with `beta`, in nats a row; from draws that all rows and epochs share.
     baseline_score_ : float
@@ -174,6 +179,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
        Learning Basic Visual Concepts with a Constrained Variational Framework", ICLR 2017.
     .. [5] O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout", ICML 2014.
        :arxiv:`1402.0915`
+    .. [6] Y. Shen and S. Sanghavi, "Learning with Bad Training Data via Iterative Trimmed Loss Minimization", ICML 2019.
+       :arxiv:`1810.11874`
 
     Examples
     --------
@@ -199,6 +206,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         "likelihood": [StrOptions({"bernoulli", "gaussian"})],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "contamination": [Interval(Real, 0, 0.5, closed="both")],
         "image_shape": ["array-like", StrOptions({"auto"}), None],
         "output_activation": [StrOptions({"auto", "clip", "identity"})],
     }
@@ -210,6 +218,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         likelihood="gaussian",
         beta=1.0,
         n_draws=1,
+        contamination=0.0,
         hidden_layer_sizes=(256, 256),
         image_shape=None,
         channels=(32, 64),
@@ -236,6 +245,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         self.likelihood = likelihood
         self.beta = beta
         self.n_draws = n_draws
+        self.contamination = contamination
         self.hidden_layer_sizes = hidden_layer_sizes
         self.image_shape = image_shape
         self.channels = channels
@@ -335,6 +345,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             "output": self._clip_or_identity,
             "beta": float(self.beta),
             "n_draws": int(self.n_draws),
+            "contamination": float(self.contamination),
         }
 
     def _code(self, architecture):
@@ -369,7 +380,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     def _negative_elbo(self, beta, n_pairs):
         noise = matched_draws(n_pairs, self.n_components_, self._seed)
-        return NegativeELBO(beta, self._architecture["n_draws"], noise, self._log_volume)
+        architecture = self._architecture
+        return NegativeELBO(beta, architecture["n_draws"], noise, self._log_volume, architecture["contamination"])
 
     @property
     def _log_volume(self):

@@ -145,7 +145,7 @@ def test_outliers_are_found(tmp_path, table_dir):
     _main("outliers")(["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)])
     rows = {row["table"]: row for row in _rows(tmp_path / "outliers.csv")}
     assert rows.keys() == {"example", "mean"}
-    for name in ("PCA", "isolation_forest", "skae_autoencoder", "skae_vae"):
+    for name in ("PCA", "isolation_forest", "skae_autoencoder", "skae_vae", "skae_vae_robust"):
         assert 0 <= float(rows["example"][name]) <= 1
         assert rows["example"][name] == rows["mean"][name]
 

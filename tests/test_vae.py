@@ -16,6 +16,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from skae import VAETransformer
 from skae._likelihoods import MIN_NOISE_VARIANCE
+from skae._losses import NegativeELBO
 
 
 def _make(n_components=8, **parameters):
@@ -305,6 +306,25 @@ def test_unusual_rows_have_low_scores(digits, trained):
     assert roc_auc_score(np.repeat([0, 1], 300), -scores) > 0.95
 
 
+def test_contamination_leaves_out_the_rows_of_the_lowest_bound(trained):
+    rows = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
+    rows[[2, 5]] *= 100
+    rows.requires_grad_()
+    objective = NegativeELBO(1.0, 1, torch.zeros(1, 8), 0.0, contamination=0.25)
+    objective(trained.net_.module_, rows, rows.detach(), torch.Generator().manual_seed(0)).backward()
+    assert (rows.grad == 0).all(1).nonzero().flatten().tolist() == [2, 5]
+    trained.net_.module_.zero_grad()
+
+
+def test_a_rare_cluster_is_not_learnt_where_contamination_says_so(digits, rng):
+    rare = rng.permutation(digits[0]) + rng.normal(size=(15, 64))
+    X, is_rare = np.concatenate([digits, rare]), np.repeat([0, 1], [300, 15])
+    estimators = (_make(2, max_iter=60, contamination=share) for share in (0.0, 0.1))
+    learnt, left_out = (roc_auc_score(is_rare, -estimator.fit(X).score_samples(X)) for estimator in estimators)
+    assert learnt < 0.1
+    assert left_out > 0.95
+
+
 # Bernoulli
 
 
@@ -406,6 +426,8 @@ def test_score_is_comparable_with_other_densities(cancer):
         ({"beta": 0.0}, "beta"),
         ({"beta": -1.0}, "beta"),
         ({"n_draws": 0}, "n_draws"),
+        ({"contamination": 0.6}, "contamination"),
+        ({"contamination": -0.1}, "contamination"),
         ({"n_draws": True}, "n_draws=True is no number"),
         ({"likelihood": "poisson"}, "likelihood"),
         ({"output_activation": "sigmoid"}, "output_activation"),
