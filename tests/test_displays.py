@@ -96,7 +96,8 @@ def test_originals_stand_over_reconstructions(pixels, pca, ordered):
 
 
 def test_labels_of_reconstructions_are_within_the_figure(pixels, pca):
-    display = ReconstructionDisplay.from_estimator({"a name of some thirty characters": pca}, pixels)
+    estimators = dict.fromkeys(["DenoisingAutoencoder", "PCA", "another"], pca)
+    display = ReconstructionDisplay.from_estimator(estimators, pixels)
     display.figure_.canvas.draw()
     whole = display.figure_.bbox
     for label in display.ax_.get_yticklabels():

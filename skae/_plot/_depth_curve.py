@@ -44,8 +44,8 @@ class DepthCurveDisplay:
     >>> X = load_digits().data
     >>> autoencoder = AutoencoderTransformer(8, ordered=True, max_iter=5, random_state=0).fit(X)
     >>> display = DepthCurveDisplay.from_estimator([PCA(8).fit(X), autoencoder], X)
-    >>> display.scores["PCA"].round(2)
-    array([0.15, 0.29, 0.4 , 0.49, 0.55, 0.59, 0.64, 0.67])
+    >>> display.scores["PCA"][[0, 1, 7]].round(2)
+    array([0.15, 0.29, 0.67])
     >>> plt.show()
     """
 
