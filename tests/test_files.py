@@ -178,6 +178,31 @@ def test_wide_rows(name):
     assert n_bytes <= _n_bytes_of_weights(estimator) + start + 50_000
 
 
+@pytest.mark.parametrize(
+    ("corruption", "needs"),
+    [
+        ("masking", {"fill"}),
+        ("salt_and_pepper", {"low", "high"}),
+        ("gaussian", {"scale", "lower", "upper"}),
+        ("own", {"mean", "scale"}),
+    ],
+)
+def test_no_bounds_and_of_a_corruption_what_it_draws_from(pixels, corruption, needs):
+    corruption = _darken if corruption == "own" else corruption
+    estimator = _fit(ESTIMATORS["denoising"], pixels, corruption=corruption, noise_level=0.1, max_iter=0)
+    assert np.isfinite(estimator.net_.module_.output.upper.numpy()).any()
+    names = set(estimator.__getstate__()["_weights"])
+    assert not [name for name in names if name.startswith("output.")]
+    assert {name.removeprefix("corruption.") for name in names if name.startswith("corruption.")} == needs
+    twin = pickle.loads(pickle.dumps(estimator))
+    assert twin.score(pixels) == estimator.score(pixels)
+    np.testing.assert_array_equal(twin.net_.module_.output.upper, estimator.net_.module_.output.upper)
+
+
+def _darken(X, random_state):
+    return X * random_state.uniform(0.5, 1, size=X.shape)
+
+
 def test_long_histories(pixels, tmp_path):
     estimator = _fit(ESTIMATORS["dense"], pixels[:60], max_iter=300, batch_size=6)
     for way, dump in DUMP.items():
