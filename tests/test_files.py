@@ -204,7 +204,7 @@ def _darken(X, random_state):
 
 
 def test_long_histories(pixels, tmp_path):
-    estimator = _fit(ESTIMATORS["dense"], pixels[:60], max_iter=300, batch_size=6)
+    estimator = _fit(ESTIMATORS["dense"], pixels[:60], max_iter=300, batch_size=20)
     for way, dump in DUMP.items():
         dump(estimator, tmp_path / way)
         assert (tmp_path / way).stat().st_size <= _n_bytes_of_weights(estimator) + 50_000
