@@ -98,7 +98,7 @@ def test_public_names_are_there():
     assert set(skae.__all__) == {name for name in vars(skae) if not name.startswith("_")}
 
 
-OPTIONAL = {"matplotlib", "pandas", "polars", "rich"}
+OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "safetensors", "skops"}
 
 
 def _run(program):
