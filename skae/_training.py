@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, LRScheduler, PrintLog
+from skorch.callbacks import Callback, EpochTimer, PrintLog
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 FETCH = 1024  # rows fetched together, at least a batch
@@ -86,6 +86,71 @@ class Averaging(Callback):
         return self._average.module
 
 
+class OneCycle(Callback):
+    """One-cycle learning rate: along cosines from a 25th of the peak up to it, and down to next to nothing.
+
+    As ``torch.optim.lr_scheduler.OneCycleLR``, which computes each rate when it is due: that takes a tenth of a step where
+    batches are small.
+
+    Parameters
+    ----------
+    n_steps : int
+        Length of the schedule, at least 3.
+    peak : float
+    """
+
+    def __init__(self, n_steps, peak):
+        self.n_steps = n_steps
+        self.peak = peak
+
+    def on_train_begin(self, net, **kwargs):
+        step, low = np.arange(self.n_steps), self.peak / 25
+        top, end = max(WARM_UP * self.n_steps, 2) - 1, self.n_steps - 1
+        rising = self.peak + (low - self.peak) * (1 + np.cos(np.pi * step / top)) / 2
+        falling = low / 1e4 + (self.peak - low / 1e4) * (1 + np.cos(np.pi * (step - top) / (end - top))) / 2
+        self._rates = iter(np.where(step <= top, rising, falling).tolist())
+        self._set_next(net)
+
+    def on_batch_end(self, net, **kwargs):
+        self._set_next(net)
+
+    def _set_next(self, net):
+        rate = next(self._rates, None)
+        if rate is not None:  # there is none after the last step
+            for group in net.optimizer_.param_groups:
+                group["lr"] = rate
+
+
+class FlatAdam(torch.optim.Adam):
+    """Adam on one vector for each group of parameters, of which they become parts: few kernels, however many there are.
+
+    Parameters
+    ----------
+    params : list of dict
+        Groups, as torch's optimisers take them.
+    **options
+        Of :class:`torch.optim.Adam`.
+    """
+
+    def __init__(self, params, **options):
+        super().__init__([group | {"params": [_join(group["params"])]} for group in params], fused=True, **options)
+
+    def zero_grad(self, set_to_none=True):
+        """Set gradients to zero, not to None: they are parts of a vector, too."""
+        for group in self.param_groups:
+            group["params"][0].grad.zero_()
+
+
+def _join(parameters):
+    """A vector with a gradient, of which the parameters and their gradients are made parts."""
+    vector = torch.nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+    vector.grad = torch.zeros_like(vector)
+    sizes = [p.numel() for p in parameters]
+    for p, values, gradient in zip(parameters, vector.detach().split(sizes), vector.grad.split(sizes), strict=True):
+        p.data, p.grad = values.view_as(p), gradient.view_as(p)
+    return vector
+
+
 class Net(NeuralNet):
     """A skorch net without default callbacks that reads the loss off the device once an epoch."""
 
@@ -98,6 +163,18 @@ class Net(NeuralNet):
         if self.optimizer is not None:
             super().initialize_optimizer()
         return self
+
+    def notify(self, method_name, **kwargs):
+        """Call the callbacks that have something to do then; skorch calls all, three times a batch."""
+        if method_name == "on_train_begin":
+            self._hooks = {}
+        if method_name not in self._hooks:
+            nothing = getattr(Callback, method_name)
+            hooks = (getattr(callback, method_name) for _, callback in self.callbacks_)
+            busy = [hook for hook in hooks if getattr(hook, "__func__", hook) is not nothing]
+            self._hooks[method_name] = [getattr(self, method_name), *busy]
+        for hook in self._hooks[method_name]:
+            hook(self, **kwargs)
 
     def _set_training(self, training=True):
         # skorch does so before each batch, and it visits all layers.
@@ -220,16 +297,7 @@ def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter
     batch_size = min(batch_size, n_rows)
     max_epochs = count_epochs(max_iter, batch_size, n_rows)
     n_batches = math.ceil(n_rows / batch_size)
-    n_steps = max(3, max_epochs * n_batches)  # the schedule divides by the lengths of its two phases less one
-    schedule = LRScheduler(
-        torch.optim.lr_scheduler.OneCycleLR,
-        step_every="batch",
-        event_name=None,
-        max_lr=learning_rate_init,
-        total_steps=n_steps,
-        pct_start=max(WARM_UP, 2 / n_steps),
-        cycle_momentum=False,
-    )
+    n_steps = max(3, max_epochs * n_batches)  # the schedule divides by the lengths of its two phases
     for callback in skorch_callbacks or []:
         if not hasattr(callback[-1] if isinstance(callback, tuple) else callback, "on_train_begin"):
             raise ValueError(f"skorch_callbacks holds {callback!r}: give callbacks of skorch, or (name, callback) pairs.")
@@ -242,7 +310,12 @@ def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter
         "iterator_train__rng": rng,
         "iterator_valid": Batches,
         "iterator_valid__batch_size": 1024,
-        "callbacks": [("learning_rate", schedule), ("averaging", Averaging(n_steps)), *(skorch_callbacks or []), *printing],
+        "callbacks": [
+            ("learning_rate", OneCycle(n_steps, learning_rate_init)),
+            ("averaging", Averaging(n_steps)),
+            *(skorch_callbacks or []),
+            *printing,
+        ],
         "verbose": verbose,
         **_optimizer_settings(optimizer, alpha),
     }
@@ -251,8 +324,7 @@ def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter
 def _optimizer_settings(optimizer, alpha):
     settings = {}
     if optimizer == "adam":
-        optimizer = torch.optim.Adam
-        settings["optimizer__fused"] = True  # one kernel for all parameters
+        optimizer = FlatAdam
     if alpha > 0:
         settings["optimizer__param_groups"] = [("*.residual.*", {"weight_decay": alpha})]
     return {"optimizer": optimizer, **settings}

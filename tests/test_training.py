@@ -324,10 +324,35 @@ def test_early_stopping_of_skorch_ends_the_fit(digits):
 # Optimiser, learning rate, penalty
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_adam_on_a_vector_is_torchs(cancer, alpha):
+    class Adam(torch.optim.Adam):  # given as a class, which leaves the parameters as they are
+        pass
+
+    fits = [
+        _fit(cancer, max_iter=3, alpha=alpha, optimizer=optimizer, learning_rate_init=3e-3) for optimizer in ("adam", Adam)
+    ]
+    np.testing.assert_allclose(*(fit.transform(cancer) for fit in fits), atol=1e-3)
+    np.testing.assert_allclose(*(fit.loss_curve_ for fit in fits), rtol=1e-4)
+
+
+class Clipping(Callback):
+    """Clips gradients in place, as skorch's GradientNormClipping does."""
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        torch.nn.utils.clip_grad_value_([p for _, p in named_parameters], 0.0)
+
+
+def test_gradients_can_be_changed_by_a_callback(cancer):
+    estimator = _fit(cancer, max_iter=2, validation_fraction=None, skorch_callbacks=[Clipping()])
+    assert estimator.validation_scores_ == pytest.approx([estimator.baseline_score_] * 2, abs=1e-7)
+
+
 def test_one_cycle_learning_rate(digits):
     recorder = Recorder()
     _fit(digits, max_iter=10, learning_rate_init=0.02, skorch_callbacks=[recorder])
     rates = np.array(recorder.rates)
+    np.testing.assert_allclose(rates, _torchs_rates(50, 0.02, 0.1), rtol=1e-6)
     assert len(rates) == 50
     assert rates.max() == pytest.approx(0.02)
     peak = rates.argmax()
@@ -343,7 +368,23 @@ def test_learning_rate_of_few_steps(cancer, n_rows, max_iter):
     parameters = {"validation_fraction": None, "batch_size": 50, "learning_rate_init": 0.02}
     _fit(cancer[:n_rows], max_iter=max_iter, skorch_callbacks=[recorder], **parameters)
     assert len(recorder.rates) == max_iter * n_rows // 50
-    assert all(0 < rate <= 0.02 for rate in recorder.rates)
+    n_steps = max(3, len(recorder.rates))
+    expected = _torchs_rates(n_steps, 0.02, max(0.1, 2 / n_steps))
+    np.testing.assert_allclose(recorder.rates, expected[: len(recorder.rates)], rtol=1e-6)
+
+
+def _torchs_rates(n_steps, peak, pct_start):
+    """Rates of torch's own schedule, step by step."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+    options = {"max_lr": peak, "total_steps": n_steps, "pct_start": pct_start, "cycle_momentum": False}
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, **options)
+    rates = []
+    for _ in range(n_steps):
+        rates += schedule.get_last_lr()
+        optimizer.step()
+        if len(rates) < n_steps:
+            schedule.step()
+    return rates
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop])
