@@ -1,11 +1,15 @@
 """How results are shown and kept: progress, table, CSV, picture."""
 
+import base64
 import csv
 import platform
-from contextlib import contextmanager
+import zlib
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from tabulate import tabulate  # skorch depends on it
 
@@ -13,6 +17,7 @@ import skae
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"  # ignored by git; what is to be kept goes to benchmarks/results by --out
+LEVELS = 32  # of brightness, of images that a CSV holds
 
 
 def epochs(text):
@@ -101,30 +106,124 @@ def write_csv(path, rows):
     print(f"Wrote {path}")
 
 
-def draw_images(path, rows, image_shape):
+def read_csv(path):
+    """Read what :func:`write_csv` wrote.
+
+    Returns
+    -------
+    rows : list of dict
+        Numbers are int or float, an empty cell is None.
+    """
+    csv.field_size_limit(2**27)  # images are in some of them
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text):
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text or None
+
+
+def pack_images(X, image_shape):
+    """Write images as text, for a cell of a CSV: 32 levels of brightness, compressed, in base 85.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_images, n_pixels)
+        Values beyond [0, 1] are clipped.
+    image_shape : tuple of int
+        Height and width, and channels where there are more than one.
+
+    Returns
+    -------
+    text : str
+    """
+    levels = (np.clip(X, 0, 1) * (LEVELS - 1)).round().astype(np.uint8)
+    shape = "x".join(map(str, (len(X), *image_shape)))
+    return f"{shape}:{base64.b85encode(zlib.compress(levels.tobytes(), 9)).decode()}"
+
+
+def unpack_images(text):
+    """Images of a text of :func:`pack_images`.
+
+    Returns
+    -------
+    images : ndarray of shape (n_images, height, width) or (n_images, height, width, n_channels)
+        In [0, 1].
+    """
+    shape, _, packed = text.partition(":")
+    levels = np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8)
+    return levels.reshape(tuple(map(int, shape.split("x")))) / (LEVELS - 1)
+
+
+def draw_images(path, rows):
     """Draw images row by row, and say where the picture is; without matplotlib, say that there is none.
 
     Parameters
     ----------
     path : pathlib.Path
-    rows : list of (str, ndarray of shape (n_images, n_pixels))
-        Label and images in [0, 1] of each row of the picture.
-    image_shape : tuple of int
-        Height and width of an image.
+    rows : list of (str, str)
+        Label of each row of the picture, and its images as :func:`pack_images` writes them.
     """
+    labels, images = zip(*((label, unpack_images(text)) for label, text in rows), strict=True)
+    mosaic = np.concatenate([np.concatenate([_framed(image) for image in row], axis=1) for row in images])
+    figure = _figure(1.8 + 0.7 * len(images[0]), 0.75 * len(rows))
+    if figure is None:
+        return
+    ax = figure.subplots()
+    ax.imshow(mosaic, cmap="gray_r", vmin=0, vmax=1)
+    ax.set_xticks([])
+    ax.set_yticks((images[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5, labels, fontsize=9)
+    _save(figure, path)
+
+
+def _framed(image):
+    """An image in [0, 1] with a grey line below and to the right."""
+    pad = [(0, 1), (0, 1), *[(0, 0)] * (image.ndim - 2)]
+    return np.pad(image, pad, constant_values=0.5)
+
+
+class Panel(NamedTuple):
+    """A chart of lines: by label the x and y of each, and what `matplotlib.axes.Axes.set` takes."""
+
+    lines: dict
+    options: dict
+    style: str = "o-"
+
+
+def draw_lines(path, panels):
+    """Draw charts side by side, a colour for each label; without matplotlib, say that there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    panels : list of Panel
+    """
+    figure = _figure(4.6 * len(panels), 3.6)
+    if figure is None:
+        return
+    labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
+    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for label, (x, y) in panel.lines.items():
+            ax.plot(x, y, panel.style, color=f"C{labels.index(label)}", label=label, markersize=4)
+        ax.set(**panel.options)
+        ax.legend(fontsize=8)
+        ax.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _figure(width, height):
     try:
         from matplotlib.figure import Figure
     except ImportError:
         print("No picture: matplotlib is not installed.")
-        return
-    n_images = len(rows[0][1])
-    figure = Figure(figsize=(1.8 + 0.7 * n_images, 0.75 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), n_images, squeeze=False)
-    for axes, (label, images) in zip(grid, rows, strict=True):
-        axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=11)
-        for ax, image in zip(axes, images, strict=True):
-            ax.imshow(image.reshape(image_shape).clip(0, 1), cmap="gray_r", vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[])
+        return None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=100)
     print(f"Wrote {path}")
