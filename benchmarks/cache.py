@@ -12,13 +12,14 @@ from joblib import Memory
 import skae
 
 PACKAGES = ("numpy", "scikit-learn", "torch")  # whose versions a result depends on, beside the code
+WITHOUT_EFFECT = {f"benchmarks.{name}" for name in ("cache", "cells", "options", "report")}  # on any result
 
 
 def remembered(function, folder):
     """Make a function keep its results, by its arguments and by the code that made them.
 
     A result is computed anew where the version of one of the `PACKAGES`, a file of skae, the function's own file or one of
-    benchmarks/ that it imports has changed.
+    benchmarks/ that it imports has changed, but for those that only keep and show results.
 
     Parameters
     ----------
@@ -62,4 +63,4 @@ def _files(module):
 def _module_of(value):
     """The module of benchmarks/ that a value is, or is from."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    return sys.modules.get(name) if str(name).startswith("benchmarks.") else None
+    return sys.modules.get(name) if str(name).startswith("benchmarks.") and name not in WITHOUT_EFFECT else None

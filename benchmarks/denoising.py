@@ -16,7 +16,7 @@ import numpy as np
 from scipy.signal import wiener
 from sklearn.decomposition import PCA, KernelPCA
 
-from benchmarks import cells, datasets, report
+from benchmarks import cells, datasets, images, report
 from benchmarks.measures import reconstruct, reconstruction
 from benchmarks.options import about, parse, parser, sources
 from skae import DenoisingAutoencoder
@@ -86,8 +86,8 @@ def _kernel_pca(X, kind, seed, gamma):
 def _wiener(image_shape, size):
     def clean(damaged):
         with np.errstate(divide="ignore", invalid="ignore"):  # where a window is constant
-            images = [wiener(image.reshape(image_shape), size) for image in damaged.astype(float)]
-        return np.nan_to_num(np.stack(images)).reshape(len(damaged), -1)
+            filtered = [wiener(image.reshape(image_shape), size) for image in damaged.astype(float)]
+        return np.nan_to_num(np.stack(filtered)).reshape(len(damaged), -1)
 
     return clean
 
@@ -122,7 +122,7 @@ def _measure(method, setting, source, kind, epochs):
 
 def _pack(split, X):
     """One image of each class, as text."""
-    return report.pack_images(X[np.unique(split.held_out.y, return_index=True)[1][:N_DRAWN]], split.image_shape)
+    return images.pack(X[np.unique(split.held_out.y, return_index=True)[1][:N_DRAWN]], split.image_shape)
 
 
 def draw(path):

@@ -114,11 +114,12 @@ def draw(path):
     if len({row["dataset"] for row in rows}) > 1:
         panels = [_beside_pca(rows, names)]
     else:
+        depths = sorted({row["depth"] for row in rows})
         lines = {name: [row for row in rows if row["method"] == name] for name in names}
         panels = [
             report.Panel(
                 {name: ([row["depth"] for row in own], [row[measure] for row in own]) for name, own in lines.items()},
-                {"xscale": "log", "yscale": scale, "xlabel": "depth", "ylabel": label, "title": rows[0]["dataset"]},
+                report.depth_axis(depths) | {"yscale": scale, "ylabel": label, "title": rows[0]["dataset"]},
             )
             for measure, label, scale in (
                 ("r2", "held-out R²", "linear"),

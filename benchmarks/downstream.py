@@ -90,8 +90,8 @@ def draw(path):
             lines[name] = [row["depth"] for row in own], [row[classifier] for row in own]
         level = next(row[classifier] for row in rows if row["method"] == RAW)
         lines[RAW] = depths, [level] * len(depths)
-        options = {"xlabel": "depth", "ylabel": "held-out accuracy", "xscale": "log", "title": label}
-        panels.append(report.Panel(lines, options))
+        options = {"ylabel": "held-out accuracy", "title": label}
+        panels.append(report.Panel(lines, report.depth_axis(depths) | options))
     report.draw_lines(path.with_suffix(".png"), panels)
 
 

@@ -14,7 +14,7 @@ if not __package__:  # started as a file: import from the root of the repository
 
 import numpy as np
 
-from benchmarks import cells, datasets, report
+from benchmarks import cells, datasets, images, report
 from benchmarks.measures import reconstruct, reconstruction
 from benchmarks.methods import fitted
 from benchmarks.options import about, parse, parser, sources
@@ -45,7 +45,7 @@ def compare(options):
     rows : list of dict
         The held-out images, then one row for each method, depth and number of epochs: those of the `case` "lengths" and
         those of "depths". `losses` and `scores` are of the epochs of a fit, the scores from epoch 0 on; `images` are some
-        images, as :func:`benchmarks.report.pack_images` writes them.
+        images, as :func:`benchmarks.images.pack` writes them.
     """
     (source,) = sources(options)
     split = datasets.load(source)
@@ -57,8 +57,8 @@ def compare(options):
     jobs = [(method, size, source, options.cache) for method in METHODS for size in sizes]
     found = cells.run(_measure, jobs, cache=options.cache, n_jobs=options.jobs)
     by_cell = {job[:2]: row for job, row in zip(jobs, found, strict=True)}
-    images = report.pack_images(split.held_out.X[_rows_to_draw(split.held_out.y)], split.image_shape)
-    originals = {"dataset": source.title, "method": ORIGINALS, "images": images}
+    shown = images.pack(split.held_out.X[_rows_to_draw(split.held_out.y)], split.image_shape)
+    originals = {"dataset": source.title, "method": ORIGINALS, "images": shown}
     rows = [by_cell[method, size] | {"case": case} for case, sizes in cases.items() for method in METHODS for size in sizes]
     return [originals, *rows]
 
@@ -75,6 +75,7 @@ def _measure(method, size, source, cache):
     reconstructed = reconstruct(estimator, split.held_out.X)
     return {
         "dataset": source.title,
+        "train_rows": len(split.train.X),
         "method": method,
         "depth": depth,
         "epochs": epochs,
@@ -82,7 +83,7 @@ def _measure(method, size, source, cache):
         **reconstruction(split.held_out.X, reconstructed),
         "losses": " ".join(f"{loss:.5g}" for loss in estimator.loss_curve_),
         "scores": " ".join(f"{score:.5g}" for score in (estimator.baseline_score_, *estimator.validation_scores_)),
-        "images": report.pack_images(reconstructed[_rows_to_draw(split.held_out.y)], split.image_shape),
+        "images": images.pack(reconstructed[_rows_to_draw(split.held_out.y)], split.image_shape),
     }
 
 

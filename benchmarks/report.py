@@ -1,9 +1,7 @@
 """How results are shown and kept: progress, table, CSV, picture."""
 
-import base64
 import csv
 import platform
-import zlib
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +12,10 @@ import torch
 from tabulate import tabulate  # skorch depends on it
 
 import skae
+from benchmarks import images
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"  # ignored by git; what is to be kept goes to benchmarks/results by --out
-LEVELS = 32  # of brightness, of images that a CSV holds
 
 
 def epochs(text):
@@ -126,38 +124,6 @@ def _number(text):
     return text or None
 
 
-def pack_images(X, image_shape):
-    """Write images as text, for a cell of a CSV: 32 levels of brightness, compressed, in base 85.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_images, n_pixels)
-        Values beyond [0, 1] are clipped.
-    image_shape : tuple of int
-        Height and width, and channels where there are more than one.
-
-    Returns
-    -------
-    text : str
-    """
-    levels = (np.clip(X, 0, 1) * (LEVELS - 1)).round().astype(np.uint8)
-    shape = "x".join(map(str, (len(X), *image_shape)))
-    return f"{shape}:{base64.b85encode(zlib.compress(levels.tobytes(), 9)).decode()}"
-
-
-def unpack_images(text):
-    """Images of a text of :func:`pack_images`.
-
-    Returns
-    -------
-    images : ndarray of shape (n_images, height, width) or (n_images, height, width, n_channels)
-        In [0, 1].
-    """
-    shape, _, packed = text.partition(":")
-    levels = np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8)
-    return levels.reshape(tuple(map(int, shape.split("x")))) / (LEVELS - 1)
-
-
 def draw_images(path, rows):
     """Draw images row by row, and say where the picture is; without matplotlib, say that there is none.
 
@@ -165,17 +131,17 @@ def draw_images(path, rows):
     ----------
     path : pathlib.Path
     rows : list of (str, str)
-        Label of each row of the picture, and its images as :func:`pack_images` writes them.
+        Label of each row of the picture, and its images as :func:`benchmarks.images.pack` writes them.
     """
-    labels, images = zip(*((label, unpack_images(text)) for label, text in rows), strict=True)
-    mosaic = np.concatenate([np.concatenate([_framed(image) for image in row], axis=1) for row in images])
-    figure = _figure(1.8 + 0.7 * len(images[0]), 0.75 * len(rows))
+    parts = [images.unpack(text) for _, text in rows]
+    mosaic = np.concatenate([np.concatenate([_framed(image) for image in part], axis=1) for part in parts])
+    figure = _figure(1.8 + 0.7 * len(parts[0]), 0.75 * len(rows))
     if figure is None:
         return
     ax = figure.subplots()
     ax.imshow(mosaic, cmap="gray_r", vmin=0, vmax=1)
     ax.set_xticks([])
-    ax.set_yticks((images[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5, labels, fontsize=9)
+    ax.set_yticks((parts[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5, [label for label, _ in rows], fontsize=9)
     _save(figure, path)
 
 
@@ -191,6 +157,11 @@ class Panel(NamedTuple):
     lines: dict
     options: dict
     style: str = "o-"
+
+
+def depth_axis(depths):
+    """What :class:`Panel` takes for an axis of depths, or of other sizes that double."""
+    return {"xscale": "log", "xlabel": "depth", "xticks": depths, "xticklabels": depths}
 
 
 def draw_lines(path, panels):
@@ -209,6 +180,8 @@ def draw_lines(path, panels):
         for label, (x, y) in panel.lines.items():
             ax.plot(x, y, panel.style, color=f"C{labels.index(label)}", label=label, markersize=4)
         ax.set(**panel.options)
+        if "xticks" in panel.options:
+            ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
         ax.legend(fontsize=8)
         ax.grid(alpha=0.3)
     _save(figure, path)

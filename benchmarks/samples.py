@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks import cells, datasets, report
+from benchmarks import cells, datasets, images, report
 from benchmarks.cache import remembered
 from benchmarks.options import about, parse, parser, sources
 from skae import VAETransformer
@@ -65,7 +65,7 @@ def main(argv=None):
     samples = cells.run(_sample, jobs, cache=options.cache, n_jobs=options.jobs)
     rows = [
         {"method": name, "certain": float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean())}
-        | {"images": report.pack_images(X[:N_DRAWN], image_shape)}
+        | {"images": images.pack(X[:N_DRAWN], image_shape)}
         for (name, *_), X in zip(jobs, samples, strict=True)
     ]
     report.print_table(rows, COLUMNS)

@@ -11,6 +11,7 @@ that these put there, out of a CSV of the results, named without its ending:
 - ``table(name, rows=..., columns=..., values=..., form=..., **where)``: a table; all values of the column `columns` side by
   side, or with a list for it those columns themselves;
 - ``picture(name, text)``: a picture of the results;
+- ``has(name)``: whether there is such a CSV: what has not been measured yet can say so;
 
 and the filter ``form``, a format of Python: ``{{ value("depth_mnist_test", "r2", method="PCA", depth=32) | form(".3f") }}``.
 """
@@ -140,7 +141,8 @@ class Results:
             shown = list(dict.fromkeys([*shown, *cells]))
         body = [[*key, *(line.get(head, "") for head in shown)] for key, line in lines.items()]
         labels = [(heads or {}).get(head, head) for head in (*rows, *shown)]
-        return tabulate(body, headers=labels, tablefmt="github", disable_numparse=True)
+        sides = ["left"] * len(rows) + ["right"] * len(shown)
+        return tabulate(body, headers=labels, tablefmt="github", colalign=sides, disable_numparse=True)
 
     def picture(self, name, text):
         """A picture of the results, and what it shows."""

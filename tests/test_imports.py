@@ -11,7 +11,7 @@ import skae
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "skae").glob("*.py"))
-BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 PARTS = {"_bodies", "_codes", "_corruptions", "_bounds", "_likelihoods", "_losses"}
 KNOWN_TO_PARTS = {"numpy", "torch", *sys.stdlib_module_names}
 
