@@ -13,7 +13,8 @@ that these put there, out of a CSV of the results, named without its ending:
 - ``picture(name, text)``: a picture of the results;
 - ``has(name)``: whether there is such a CSV: what has not been measured yet can say so;
 
-and the filter ``form``, a format of Python: ``{{ value("depth_mnist_test", "r2", method="PCA", depth=32) | form(".3f") }}``.
+and the filters ``form``, a format of Python: ``{{ value("depth_mnist_test", "r2", method="PCA", depth=32) | form(".3f") }}``,
+and ``extract``, the value of a row in the column that is given.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def render(sections=SECTIONS, results=RESULTS):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["form"] = lambda value, spec: format(value, spec)
+    environment.filters |= {"form": format, "extract": lambda key, row: row[key]}
     environment.globals |= Results(Path(results)).names()
     texts = [environment.get_template(name).render().strip() for name in sorted(environment.list_templates(["md"]))]
     return "\n\n".join(texts) + "\n"
