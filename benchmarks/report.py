@@ -16,6 +16,7 @@ from benchmarks import images
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"  # ignored by git; what is to be kept goes to benchmarks/results by --out
+COLOURED = ("PCA", "skae", "skae ordered", "skae VAE", "skae conv")  # in the same colours in all charts
 
 
 def epochs(text):
@@ -175,7 +176,7 @@ def draw_lines(path, panels):
     figure = _figure(4.6 * len(panels), 3.6)
     if figure is None:
         return
-    labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
+    labels = list(dict.fromkeys([*COLOURED, *(label for panel in panels for label in panel.lines)]))
     for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for label, (x, y) in panel.lines.items():
             ax.plot(x, y, panel.style, color=f"C{labels.index(label)}", label=label, markersize=4)
@@ -198,5 +199,5 @@ def _figure(width, height):
 
 def _save(figure, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, bbox_inches="tight")
     print(f"Wrote {path}")
