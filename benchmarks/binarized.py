@@ -8,7 +8,6 @@ Weighted Autoencoders", ICLR 2016) report -86.76 nats for a variational autoenco
 importance samples, after 3,280 epochs.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +18,8 @@ if not __package__:  # started as a file: import from the root of the repository
 import numpy as np
 from skorch.callbacks import Callback
 
-from benchmarks import datasets, report
+from benchmarks import cells, datasets, report
+from benchmarks.options import about, parse, parser, sources
 from skae import VAETransformer
 
 N_COMPONENTS, HIDDEN = 50, (500, 500)
@@ -61,49 +61,44 @@ class Binarized(Callback):
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
     options = _parse(argv)
-    given = {"evaluate": options.evaluate, "seed": options.seed, "train_size": options.train_size}
-    split = datasets.images(options.dataset, options.data_dir, **given)
-    train = Binarized(split.train.X, options.seed)
-    held_out = Binarized(split.held_out.X[: options.rows], options.seed + 1).X
+    (source,) = sources(options)
+    job = (source, options.epochs, options.rows, options.samples, options.verbose)
+    (row,) = cells.run(_measure, [job], cache=options.cache, n_jobs=options.jobs)
+    report.print_table([row], COLUMNS)
+    path = options.out / f"binarized_{source.title}_{options.suffix}.csv"
+    report.write_csv(path, [row | about(options)])
+
+
+def _measure(source, epochs, n_rows, n_samples, verbose):
+    split = datasets.load(source)
+    train = Binarized(split.train.X, source.seed)
+    held_out = Binarized(split.held_out.X[:n_rows], source.seed + 1).X
     vae = VAETransformer(
         N_COMPONENTS,
         likelihood="bernoulli",
         hidden_layer_sizes=HIDDEN,
-        max_iter=options.epochs,
+        max_iter=epochs,
         validation_fraction=VALIDATION_SHARE,
         skorch_callbacks=[train],
-        random_state=options.seed,
-        verbose=options.verbose,
+        random_state=source.seed,
+        verbose=verbose,
     )
     start = perf_counter()
     vae.fit(train.X)
-    row = {"epochs": options.epochs, "best_iter": vae.best_iter_, "fit_seconds": perf_counter() - start}
-    row |= {"elbo": vae.score(held_out)}
-    row |= {"importance_weighted": vae.score(held_out, n_importance_samples=options.samples)}
-    row |= {"samples": options.samples, "images": len(held_out), "train_images": len(train.X), "evaluate": options.evaluate}
-    row |= {"elbo_of_start": vae.baseline_score_, "active": vae.n_active_components_}
-    report.print_table([row], COLUMNS)
-    out = options.out / f"binarized_{split.name}_{options.evaluate}.csv"
-    report.write_csv(out, [row | report.provenance(options.seed)])
+    row = {"epochs": epochs, "best_iter": vae.best_iter_, "fit_seconds": perf_counter() - start}
+    row |= {"elbo": vae.score(held_out), "importance_weighted": vae.score(held_out, n_importance_samples=n_samples)}
+    row |= {"samples": n_samples, "images": len(held_out), "train_images": len(train.X)}
+    return row | {"elbo_of_start": vae.baseline_score_, "active": vae.n_active_components_}
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--dataset", choices=["digits", "mnist"], default="digits")
-    add("--data-dir", type=Path, help="folder with mnist.npz; without it MNIST comes from OpenML")
-    add("--epochs", type=int, default=60)
-    add("--train-size", type=int, help="number of training images of mnist (default: all that are not held out)")
+    made = parser(__doc__)
+    made.set_defaults(epochs=60)
+    add = made.add_argument
     add("--rows", type=int, default=1000, help="held-out images (default: 1000)")
     add("--samples", type=int, default=500, help="importance samples (default: 500)")
-    add("--seed", type=int, default=0)
-    add("--evaluate", choices=["validation", "test"], help="held-out part (default: test; mnist: validation)")
     add("--verbose", action="store_true", help="print a line an epoch")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    options = parser.parse_args(argv)
-    options.evaluate = options.evaluate or ("validation" if options.dataset == "mnist" else "test")
-    options.train_size = options.train_size or (60_000 if options.evaluate == "test" else 50_000)
-    return options
+    return parse(made, argv, quick={"epochs": 2, "rows": 50, "samples": 5}, mnist={"train_size": 50_000})
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from sklearn.datasets import fetch_openml, load_digits, load_sample_images
+from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_sample_images, load_wine
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 HELD_OUT_SHARE = 0.25  # of the rows, for data that come without a test part
+EMBEDDED_TABLES = {"breast_cancer": load_breast_cancer, "wine": load_wine}
 MNIST_TRAIN, MNIST_VALIDATION = 60_000, 10_000  # all training images; the last of them, which validate
 
 
@@ -30,6 +31,37 @@ class Split(NamedTuple):
     train: Part
     held_out: Part
     image_shape: tuple | None = None
+
+
+class Source(NamedTuple):
+    """Where a split comes from: a dataset of images by its name, or a table by its path."""
+
+    name: str | Path
+    data_dir: Path | None = None
+    evaluate: str = "test"
+    seed: int = 0
+    train_size: int = 20_000
+
+    @property
+    def title(self):
+        """Name of the dataset."""
+        return Path(self.name).stem
+
+    def __str__(self):
+        return f"{self.title}, seed {self.seed}"
+
+
+def load(source):
+    """Give the split that a :class:`Source` describes.
+
+    Returns
+    -------
+    split : Split
+    """
+    if isinstance(source.name, Path):
+        return table(source.name, evaluate=source.evaluate, seed=source.seed)
+    given = {"evaluate": source.evaluate, "seed": source.seed, "train_size": source.train_size}
+    return images(source.name, source.data_dir, **given)
 
 
 def digits(*, evaluate="test", seed=0):
@@ -132,20 +164,16 @@ def images(name, data_dir=None, *, evaluate, seed=0, train_size=20_000):
     return mnist(data_dir, evaluate=evaluate, train_size=train_size)
 
 
-def table_shape(path):
-    """Give the numbers of rows and of features of a table."""
-    with np.load(path) as file:
-        return file["X"].shape
-
-
-def table_paths(data_dir):
-    """Files of the tables in `data_dir/tabular`, by name.
+def table_paths(data_dir=None):
+    """Files of the tables in `data_dir/tabular`, by name; without a folder the names of tables of scikit-learn.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is none in the folder.
     """
+    if data_dir is None:
+        return [Path(name) for name in EMBEDDED_TABLES]
     folder = Path(data_dir) / "tabular"
     paths = sorted(folder.glob("*.npz"))
     if not paths:
@@ -153,13 +181,32 @@ def table_paths(data_dir):
     return paths
 
 
+def read_table(path):
+    """Give the rows and the labels of a table, as they are.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        One of :func:`table_paths`.
+
+    Returns
+    -------
+    X : ndarray of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+    """
+    if path.name in EMBEDDED_TABLES:
+        return EMBEDDED_TABLES[path.name](return_X_y=True)
+    with np.load(path) as file:
+        return file["X"], file["y"]
+
+
 def table(path, *, evaluate="test", seed=0):
     """Give a table, standardised by its training part.
 
     Parameters
     ----------
-    path : path-like
-        An npz file of X (n, p) and y (n,).
+    path : pathlib.Path
+        One of :func:`table_paths`: an npz file of X (n, p) and y (n,).
     evaluate : {"validation", "test"}, default="test"
         The part to hold out, as for :func:`digits`.
     seed : int, default=0
@@ -169,10 +216,9 @@ def table(path, *, evaluate="test", seed=0):
     -------
     split : Split
     """
-    with np.load(path) as file:
-        train, held_out = _hold_out(file["X"], file["y"], evaluate, seed)
+    train, held_out = _hold_out(*read_table(path), evaluate, seed)
     scaler = StandardScaler().fit(train.X)
-    return Split(Path(path).stem, *(Part(scaler.transform(part.X), part.y) for part in (train, held_out)))
+    return Split(path.stem, *(Part(scaler.transform(part.X), part.y) for part in (train, held_out)))
 
 
 def _hold_out(X, y, evaluate, seed):

@@ -5,7 +5,6 @@ python benchmarks/denoising.py --dataset mnist --data-dir DIR    # DIR/mnist.npz
 python benchmarks/denoising.py --dataset mnist --data-dir DIR --damage masking --evaluate test
 """
 
-import argparse
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -17,8 +16,9 @@ import numpy as np
 from scipy.signal import wiener
 from sklearn.decomposition import PCA, KernelPCA
 
-from benchmarks import datasets, report
-from benchmarks.measures import reconstruct
+from benchmarks import cells, datasets, images, report
+from benchmarks.measures import reconstruct, reconstruction
+from benchmarks.options import about, parse, parser, sources
 from skae import DenoisingAutoencoder
 
 DAMAGES = {"gaussian": 0.5, "masking": 0.5}  # and the noise level
@@ -48,7 +48,7 @@ def damage(X, kind, seed):
 
 
 def denoisers(split, kind, epochs):
-    """Give (method, setting, function from training images and a seed to one that cleans images)."""
+    """Give functions from training images and a seed to one that cleans images, by (method, setting)."""
 
     def skae(**parameters):
         def fit(X, seed):
@@ -57,17 +57,18 @@ def denoisers(split, kind, epochs):
 
         return fit
 
-    yield "damaged images", "", lambda X, seed: lambda damaged: damaged
+    found = {("damaged images", ""): lambda X, seed: lambda damaged: damaged}
     for depth in PCA_DEPTHS:
         if depth <= min(split.train.X.shape):
-            yield "PCA", f"depth {depth}", lambda X, seed, depth=depth: _projection(PCA(depth, random_state=seed), X)
+            found["PCA", f"depth {depth}"] = lambda X, seed, depth=depth: _projection(PCA(depth, random_state=seed), X)
     for gamma in (1e-3, 1e-2):
-        yield "kernel PCA", f"gamma {gamma:g}", lambda X, seed, gamma=gamma: _kernel_pca(X, kind, seed, gamma)
+        found["kernel PCA", f"gamma {gamma:g}"] = lambda X, seed, gamma=gamma: _kernel_pca(X, kind, seed, gamma)
     for size in (3, 5):
-        yield "Wiener filter", f"{size} x {size}", lambda X, seed, size=size: _wiener(split.image_shape, size)
-    yield "skae", "defaults", skae()
-    yield "skae", "64 components, (512,)", skae(n_components=64, hidden_layer_sizes=(512,))
-    yield "skae conv", "64 components", skae(n_components=64, image_shape=split.image_shape)
+        found["Wiener filter", f"{size} x {size}"] = lambda X, seed, size=size: _wiener(split.image_shape, size)
+    found["skae", "defaults"] = skae()
+    found["skae", "64 components, (512,)"] = skae(n_components=64, hidden_layer_sizes=(512,))
+    found["skae conv", "64 components"] = skae(n_components=64, image_shape=split.image_shape)
+    return found
 
 
 def _projection(pca, X):
@@ -85,8 +86,8 @@ def _kernel_pca(X, kind, seed, gamma):
 def _wiener(image_shape, size):
     def clean(damaged):
         with np.errstate(divide="ignore", invalid="ignore"):  # where a window is constant
-            images = [wiener(image.reshape(image_shape), size) for image in damaged.astype(float)]
-        return np.nan_to_num(np.stack(images)).reshape(len(damaged), -1)
+            filtered = [wiener(image.reshape(image_shape), size) for image in damaged.astype(float)]
+        return np.nan_to_num(np.stack(filtered)).reshape(len(damaged), -1)
 
     return clean
 
@@ -94,31 +95,42 @@ def _wiener(image_shape, size):
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
     options = _parse(argv)
-    split = datasets.images(options.dataset, options.data_dir, evaluate=options.evaluate, seed=options.seed)
-    clean, kind = split.held_out.X, options.damage
-    damaged = damage(clean, kind, options.seed + 1)
-    shown = np.unique(split.held_out.y, return_index=True)[1][:N_DRAWN]
-    rows, pictures = [], [("held-out\nimages", clean[shown])]
-    methods = list(denoisers(split, kind, options.epochs))
-    with report.progress(len(methods)) as advance:
-        for method, setting, fit in methods:
-            start = perf_counter()
-            denoise = fit(split.train.X, options.seed)
-            seconds = perf_counter() - start
-            cleaned = denoise(damaged)
-            mse = float(np.square(cleaned - clean, dtype=np.float64).mean())
-            row = {"method": method, "setting": setting, "mse": mse, "r2": 1 - mse / float(clean.var(axis=0).mean())}
-            rows.append(row | {"fit_seconds": seconds})
-            pictures.append((f"{method}\n{setting}", cleaned[shown]))
-            advance(f"{method} {setting}: error {mse:.4f} after {seconds:.2f} s")
+    (source,) = sources(options)
+    split = datasets.load(source)
+    jobs = [(*kind, source, options.damage, options.epochs) for kind in denoisers(split, options.damage, options.epochs)]
+    rows = cells.run(_measure, jobs, cache=options.cache, n_jobs=options.jobs)
     report.print_table(rows, COLUMNS)
     _print_verdict(rows)
-    about = {"dataset": split.name, "damage": kind, "evaluate": options.evaluate, "epochs": options.epochs}
-    out = options.out / f"denoising_{split.name}_{kind}_{options.evaluate}"
-    report.write_csv(out.with_suffix(".csv"), [row | about | report.provenance(options.seed) for row in rows])
-    best = {method: _best(rows, method) for method in dict.fromkeys(row["method"] for row in rows)}
-    kept = [pictures[0], *(pictures[1 + rows.index(row)] for row in best.values())]
-    report.draw_images(out.with_suffix(".png"), kept, split.image_shape)
+    originals = {"method": "held-out images", "setting": "", "images": _pack(split, split.held_out.X)}
+    path = options.out / f"denoising_{source.title}_{options.damage}_{options.suffix}.csv"
+    given = {"dataset": source.title, "damage": options.damage} | about(options)
+    report.write_csv(path, [row | given for row in (originals, *rows)])
+    draw(path)
+
+
+def _measure(method, setting, source, kind, epochs):
+    split = datasets.load(source)
+    clean = split.held_out.X
+    damaged = damage(clean, kind, source.seed + 1)
+    start = perf_counter()
+    denoise = denoisers(split, kind, epochs)[method, setting](split.train.X, source.seed)
+    seconds = perf_counter() - start
+    cleaned = denoise(damaged)
+    row = {"method": method, "setting": setting} | reconstruction(clean, cleaned)
+    return row | {"fit_seconds": seconds, "images": _pack(split, cleaned)}
+
+
+def _pack(split, X):
+    """One image of each class, as text."""
+    return images.pack(X[np.unique(split.held_out.y, return_index=True)[1][:N_DRAWN]], split.image_shape)
+
+
+def draw(path):
+    """Draw the picture of a CSV beside it: some images as each method's best setting cleans them."""
+    rows = report.read_csv(path)
+    best = [_best(rows, method) for method in dict.fromkeys(row["method"] for row in rows)]
+    pictures = [(f"{row['method']}\n{row['setting'] or ''}", row["images"]) for row in best]
+    report.draw_images(path.with_suffix(".png"), pictures)
 
 
 def _best(rows, method):
@@ -133,20 +145,9 @@ def _print_verdict(rows):
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--dataset", choices=["digits", "mnist"], default="digits")
-    add("--data-dir", type=Path, help="folder with mnist.npz; without it MNIST comes from OpenML")
-    add("--damage", choices=list(DAMAGES), default="gaussian")
-    add("--epochs", type=report.epochs, help="default: auto; mnist: 10")
-    add("--seed", type=int, default=0)
-    add("--evaluate", choices=["validation", "test"], help="held-out part (default: test; mnist: validation)")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    options = parser.parse_args(argv)
-    is_mnist = options.dataset == "mnist"
-    options.epochs = options.epochs or (10 if is_mnist else "auto")
-    options.evaluate = options.evaluate or ("validation" if is_mnist else "test")
-    return options
+    made = parser(__doc__)
+    made.add_argument("--damage", choices=list(DAMAGES), default="gaussian")
+    return parse(made, argv, quick={"epochs": 1}, mnist={"epochs": 10})
 
 
 if __name__ == "__main__":

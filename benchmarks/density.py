@@ -2,10 +2,9 @@
 
 python benchmarks/density.py                                        # the digits of scikit-learn
 python benchmarks/density.py --dataset mnist --data-dir DIR         # DIR/mnist.npz; without DIR from OpenML
-python benchmarks/density.py --dataset tabular --data-dir DIR       # DIR/tabular/*.npz
+python benchmarks/density.py --dataset tabular --data-dir DIR       # DIR/tabular/*.npz; without DIR scikit-learn's
 """
 
-import argparse
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +15,8 @@ if not __package__:  # started as a file: import from the root of the repository
 import numpy as np
 from sklearn.decomposition import PCA
 
-from benchmarks import datasets, report
+from benchmarks import cells, datasets, report
+from benchmarks.options import about, parse, parser, sources
 from benchmarks.seeds import over_seeds
 from skae import VAETransformer
 
@@ -41,43 +41,37 @@ VARIANTS = {
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
     options = _parse(argv)
-    about = {"evaluate": options.evaluate, "epochs": options.epochs}
     if options.dataset == "tabular":
         rows, columns = _compare_tables(options), TABLE_COLUMNS
-        about |= report.provenance(options.seed, threads=1)
     else:
         rows, columns = _compare_images(options), IMAGE_COLUMNS
-        about |= report.provenance(options.seed)
     report.print_table(rows, columns)
     if options.dataset == "tabular":
         worst = min(rows, key=lambda row: row["per_feature"])
         print(
             f"Worst mean difference: {worst['per_feature']:+.4f} nats a feature ({worst['table']}, depth {worst['depth']})"
         )
-    report.write_csv(options.out / f"density_{options.dataset}_{options.evaluate}.csv", [row | about for row in rows])
+    path = options.out / f"density_{options.dataset}_{options.suffix}.csv"
+    report.write_csv(path, [row | about(options) for row in rows])
 
 
 def _compare_images(options):
-    split = datasets.images(options.dataset, options.data_dir, evaluate=options.evaluate, seed=options.seed)
-    rows = []
-    with report.progress(len(options.depths) * (1 + len(VARIANTS))) as advance:
-        for depth in options.depths:
-            pca = PCA(depth, random_state=options.seed).fit(split.train.X)
-            rows.append({"depth": depth, "method": "PCA", "score": pca.score(split.held_out.X)})
-            advance(f"PCA, depth {depth}")
-            for method, parameters in VARIANTS.items():
-                vae = VAETransformer(depth, **{"max_iter": options.epochs, "random_state": options.seed} | parameters)
-                rows.append({"depth": depth, "method": method} | _score(vae, split))
-                advance(f"{method}, depth {depth}: {rows[-1]['score']:.1f}")
-    return rows
+    (source,) = sources(options)
+    jobs = [(method, depth, source, options.epochs) for depth in options.depths for method in ("PCA", *VARIANTS)]
+    return cells.run(_score, jobs, cache=options.cache, n_jobs=options.jobs)
 
 
-def _score(vae, split):
+def _score(method, depth, source, epochs):
+    split = datasets.load(source)
+    X = split.held_out.X
+    row = {"depth": depth, "method": method}
+    if method == "PCA":
+        return row | {"score": float(PCA(depth, random_state=source.seed).fit(split.train.X).score(X))}
+    vae = VAETransformer(depth, **{"max_iter": epochs, "random_state": source.seed} | VARIANTS[method])
     start = perf_counter()
     vae.fit(split.train.X)
     seconds = perf_counter() - start
-    X = split.held_out.X
-    return {
+    return row | {
         "score": vae.score(X),
         "importance_weighted": vae.score(X[:IMPORTANCE_ROWS], n_importance_samples=IMPORTANCE_SAMPLES),
         "active": vae.n_active_components_,
@@ -86,10 +80,10 @@ def _score(vae, split):
 
 
 def _compare_tables(options):
-    n_features = {path: datasets.table_shape(path)[1] for path in datasets.table_paths(options.data_dir)}
+    n_features = {path: datasets.read_table(path)[0].shape[1] for path in datasets.table_paths(options.data_dir)}
     cases = [(path, k) for path, p in n_features.items() for k in options.depths or sorted({2, max(1, p // 4)})]
     seeds = range(options.seed, options.seed + N_SEEDS)
-    found = over_seeds(_table_scores, cases, seeds, options.jobs, options.evaluate, options.epochs)
+    found = over_seeds(_table_scores, cases, seeds, options.jobs, options.evaluate, options.epochs, cache=options.cache)
     return [_summarize(path, depth, n_features[path], np.array(scores)) for (path, depth), scores in found.items()]
 
 
@@ -115,25 +109,11 @@ def _summarize(path, depth, n_features, scores):
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--dataset", choices=["digits", "mnist", "tabular"], default="digits")
-    add("--data-dir", type=Path, help="folder with mnist.npz and tabular/*.npz")
-    add("--depths", type=int, nargs="+", help="default: 8 32; tabular: 2 and p/4 of p features")
-    add("--epochs", type=report.epochs, help="default: auto; mnist: 8")
-    add("--seed", type=int, default=0, help="tabular: the first of five (default: 0)")
-    add("--evaluate", choices=["validation", "test"], help="held-out part (default: test; mnist: validation)")
-    add("--jobs", type=int, default=1, help="processes for tabular, with one thread each (default: 1)")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    options = parser.parse_args(argv)
-    is_mnist = options.dataset == "mnist"
-    if options.dataset == "tabular":
-        if options.data_dir is None:
-            parser.error("--dataset tabular needs --data-dir")
-    else:
+    made = parser(__doc__, datasets=("digits", "mnist", "tabular"))
+    made.add_argument("--depths", type=int, nargs="+", help="default: 8 32; tabular: 2 and p/4 of p features")
+    options = parse(made, argv, quick={"depths": [3], "epochs": 1}, mnist={"epochs": 8})
+    if options.dataset != "tabular":
         options.depths = options.depths or [8, 32]
-    options.epochs = (8 if is_mnist else "auto") if options.epochs is None else options.epochs
-    options.evaluate = options.evaluate or ("validation" if is_mnist else "test")
     return options
 
 

@@ -1,9 +1,8 @@
 """Missing cells of tables filled in: skae beside PCA at its best depth and the mean of each column.
 
-python benchmarks/masked_cells.py --data-dir DIR    # DIR/tabular/*.npz
+python benchmarks/masked_cells.py --data-dir DIR --jobs 2    # DIR/tabular/*.npz; without DIR tables of scikit-learn
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from sklearn.decomposition import PCA
 
 from benchmarks import datasets, report
 from benchmarks.measures import reconstruct
+from benchmarks.options import about, parse, parser
 from benchmarks.seeds import over_seeds
 from skae import DenoisingAutoencoder
 
@@ -25,16 +25,15 @@ COLUMNS = {"table": "", "features": "", "mse_mean": ".4f", "mse_pca": ".4f", "ms
 
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
-    options = _parse(argv)
+    options = parse(parser(__doc__, datasets=("tabular",)), argv, quick={"epochs": 1}, mnist={})
     paths = datasets.table_paths(options.data_dir)
     seeds = range(options.seed, options.seed + N_SEEDS)
-    found = over_seeds(_errors, paths, seeds, options.jobs, options.evaluate, options.epochs)
+    found = over_seeds(_errors, paths, seeds, options.jobs, options.evaluate, options.epochs, cache=options.cache)
     rows = [_summarize(path.stem, errors) for path, errors in found.items()]
     report.print_table(rows, COLUMNS)
     n_ahead = sum(row["mse_skae"] < min(row["mse_mean"], row["mse_pca"]) for row in rows)
     print(f"skae is ahead of both on {n_ahead} of {len(rows)} tables.")
-    about = {"evaluate": options.evaluate, "epochs": options.epochs} | report.provenance(options.seed, threads=1)
-    report.write_csv(options.out / f"masked_cells_{options.evaluate}.csv", [row | about for row in rows])
+    report.write_csv(options.out / f"masked_cells_{options.suffix}.csv", [row | about(options) for row in rows])
 
 
 def _errors(path, seed, evaluate, epochs):
@@ -55,18 +54,6 @@ def _errors(path, seed, evaluate, epochs):
 def _summarize(name, found):
     mse = {f"mse_{method}": float(np.mean([mse[method] for _, mse in found])) for method in ("mean", "pca", "skae")}
     return {"table": name, "features": found[0][0], **mse, "ratio": mse["mse_skae"] / min(mse["mse_mean"], mse["mse_pca"])}
-
-
-def _parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--data-dir", type=Path, required=True, help="folder with tabular/*.npz")
-    add("--epochs", type=report.epochs, default="auto")
-    add("--seed", type=int, default=0, help="the first of three (default: 0)")
-    add("--evaluate", choices=["validation", "test"], default="test")
-    add("--jobs", type=int, default=1, help="processes, with one thread each (default: 1)")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python benchmarks/outliers.py --data-dir DIR --jobs 2    # DIR/tabular/*.npz
 PyOD's two autoencoders stand beside the others where PyOD is installed.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import datasets, report
+from benchmarks.options import about, parse, parser
 from benchmarks.seeds import over_seeds
 from skae import AutoencoderTransformer, VAETransformer
 
@@ -49,10 +49,12 @@ def _pyod(seed):
 
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
-    options = _parse(argv)
+    made = parser(__doc__, datasets=("tabular",))
+    made.add_argument("--seeds", type=int, default=N_SEEDS, help="number of them (default: 3)")
+    options = parse(made, argv, quick={"epochs": 1, "seeds": 1}, mnist={})
     paths = datasets.table_paths(options.data_dir)
-    seeds = range(options.seed, options.seed + N_SEEDS)
-    found = over_seeds(_areas, paths, seeds, options.jobs, options.epochs)
+    seeds = range(options.seed, options.seed + options.seeds)
+    found = over_seeds(_areas, paths, seeds, options.jobs, options.epochs, cache=options.cache)
     names = list(next(iter(found.values()))[0])
     rows = [
         {"table": path.stem} | {name: float(np.mean([area[name] for area in areas])) for name in names}
@@ -62,28 +64,17 @@ def main(argv=None):
     report.print_table(rows, {"table": ""} | dict.fromkeys(names, ".3f"))
     if "pyod_vae" not in names:
         print("PyOD is not installed: its autoencoders are left out.")
-    about = report.provenance(options.seed, threads=1)
-    report.write_csv(options.out / "outliers.csv", [row | about for row in rows])
+    path = options.out / ("outliers_quick.csv" if options.quick else "outliers.csv")
+    report.write_csv(path, [row | about(options) for row in rows])
 
 
 def _areas(path, seed, epochs):
-    with np.load(path) as file:
-        X, y = StandardScaler().fit_transform(file["X"]), file["y"]
+    X, y = datasets.read_table(path)
+    X, is_rare = StandardScaler().fit_transform(X), y == y.max()
     scores = {name: -make(X).fit(X).score_samples(X) for name, make in _densities(epochs, seed).items()}
     for name, detector in _pyod(seed).items():
         scores[name] = detector.fit(X).decision_scores_
-    return {name: float(roc_auc_score(y, score)) for name, score in scores.items()}
-
-
-def _parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--data-dir", type=Path, required=True, help="folder with tabular/*.npz")
-    add("--epochs", type=report.epochs, default="auto", help="of skae: a number or auto (default)")
-    add("--seed", type=int, default=0, help="the first of three (default: 0)")
-    add("--jobs", type=int, default=1, help="processes, with one thread each (default: 1)")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    return parser.parse_args(argv)
+    return {name: float(roc_auc_score(is_rare, score)) for name, score in scores.items()}
 
 
 if __name__ == "__main__":

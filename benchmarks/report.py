@@ -2,17 +2,21 @@
 
 import csv
 import platform
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from tabulate import tabulate  # skorch depends on it
 
 import skae
+from benchmarks import images
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"  # ignored by git; what is to be kept goes to benchmarks/results by --out
+COLOURED = ("PCA", "skae", "skae ordered", "skae VAE", "skae conv")  # in the same colours in all charts
 
 
 def epochs(text):
@@ -101,30 +105,99 @@ def write_csv(path, rows):
     print(f"Wrote {path}")
 
 
-def draw_images(path, rows, image_shape):
+def read_csv(path):
+    """Read what :func:`write_csv` wrote.
+
+    Returns
+    -------
+    rows : list of dict
+        Numbers are int or float, an empty cell is None.
+    """
+    csv.field_size_limit(2**27)  # images are in some of them
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text):
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text or None
+
+
+def draw_images(path, rows):
     """Draw images row by row, and say where the picture is; without matplotlib, say that there is none.
 
     Parameters
     ----------
     path : pathlib.Path
-    rows : list of (str, ndarray of shape (n_images, n_pixels))
-        Label and images in [0, 1] of each row of the picture.
-    image_shape : tuple of int
-        Height and width of an image.
+    rows : list of (str, str)
+        Label of each row of the picture, and its images as :func:`benchmarks.images.pack` writes them.
     """
+    parts = [images.unpack(text) for _, text in rows]
+    mosaic = np.concatenate([np.concatenate([_framed(image) for image in part], axis=1) for part in parts])
+    figure = _figure(1.8 + 0.7 * len(parts[0]), 0.75 * len(rows))
+    if figure is None:
+        return
+    ax = figure.subplots()
+    ax.imshow(mosaic, cmap="gray_r", vmin=0, vmax=1)
+    ax.set_xticks([])
+    ax.set_yticks((parts[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5, [label for label, _ in rows], fontsize=9)
+    _save(figure, path)
+
+
+def _framed(image):
+    """An image in [0, 1] with a grey line below and to the right."""
+    pad = [(0, 1), (0, 1), *[(0, 0)] * (image.ndim - 2)]
+    return np.pad(image, pad, constant_values=0.5)
+
+
+class Panel(NamedTuple):
+    """A chart of lines: by label the x and y of each, and what `matplotlib.axes.Axes.set` takes."""
+
+    lines: dict
+    options: dict
+    style: str = "o-"
+
+
+def depth_axis(depths):
+    """What :class:`Panel` takes for an axis of depths, or of other sizes that double."""
+    return {"xscale": "log", "xlabel": "depth", "xticks": depths, "xticklabels": depths}
+
+
+def draw_lines(path, panels):
+    """Draw charts side by side, a colour for each label; without matplotlib, say that there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    panels : list of Panel
+    """
+    figure = _figure(4.6 * len(panels), 3.6)
+    if figure is None:
+        return
+    labels = list(dict.fromkeys([*COLOURED, *(label for panel in panels for label in panel.lines)]))
+    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for label, (x, y) in panel.lines.items():
+            ax.plot(x, y, panel.style, color=f"C{labels.index(label)}", label=label, markersize=4)
+        ax.set(**panel.options)
+        if "xticks" in panel.options:
+            ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+        ax.legend(fontsize=8)
+        ax.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _figure(width, height):
     try:
         from matplotlib.figure import Figure
     except ImportError:
         print("No picture: matplotlib is not installed.")
-        return
-    n_images = len(rows[0][1])
-    figure = Figure(figsize=(1.8 + 0.7 * n_images, 0.75 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), n_images, squeeze=False)
-    for axes, (label, images) in zip(grid, rows, strict=True):
-        axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=11)
-        for ax, image in zip(axes, images, strict=True):
-            ax.imshow(image.reshape(image_shape).clip(0, 1), cmap="gray_r", vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[])
+        return None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=100, bbox_inches="tight")
     print(f"Wrote {path}")

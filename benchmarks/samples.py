@@ -4,7 +4,6 @@ python benchmarks/samples.py                                  # the digits of sc
 python benchmarks/samples.py --dataset mnist --data-dir DIR   # DIR/mnist.npz; without DIR from OpenML
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,15 +15,18 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks import datasets, report
+from benchmarks import cells, datasets, images, report
+from benchmarks.cache import remembered
+from benchmarks.options import about, parse, parser, sources
 from skae import VAETransformer
 
 N_SAMPLES, CERTAIN, N_DRAWN = 1000, 0.9, 12
+REAL = "held-out images"
 COLUMNS = {"method": "", "certain": ".3f"}
 
 
 def samplers(depth, epochs, image_shape, seed):
-    """Give (method, function from training images to samples)."""
+    """Give the functions from training images to samples, by method."""
     rng = np.random.default_rng(seed)
 
     def gaussian(X):
@@ -41,52 +43,60 @@ def samplers(depth, epochs, image_shape, seed):
         options = {"max_iter": epochs, "random_state": seed} | parameters
         return VAETransformer(depth, **options).fit(X).sample(N_SAMPLES, random_state=seed)
 
-    yield "PCA, Gaussian", gaussian
-    yield "PCA, mixture of 10", lambda X: mixture(X, 10)
-    yield "PCA, mixture of 50", lambda X: mixture(X, 50)
-    yield "skae", vae
-    yield "skae, clipped", lambda X: vae(X, output_activation="auto")
-    yield "skae, bernoulli", lambda X: vae(X, likelihood="bernoulli")
-    yield "skae conv, clipped", lambda X: vae(X, output_activation="auto", image_shape=image_shape)
+    return {
+        "PCA, Gaussian": gaussian,
+        "PCA, mixture of 10": lambda X: mixture(X, 10),
+        "PCA, mixture of 50": lambda X: mixture(X, 50),
+        "skae": vae,
+        "skae, clipped": lambda X: vae(X, output_activation="auto"),
+        "skae, bernoulli": lambda X: vae(X, likelihood="bernoulli"),
+        "skae conv, clipped": lambda X: vae(X, output_activation="auto", image_shape=image_shape),
+    }
 
 
 def main(argv=None):
     """Run the comparison that the arguments ask for."""
     options = _parse(argv)
-    split = datasets.images(options.dataset, options.data_dir, evaluate=options.evaluate, seed=options.seed)
-    classifier = MLPClassifier((256,), max_iter=50, random_state=options.seed).fit(*split.train)
-    print(f"Accuracy of the classifier on held-out images: {classifier.score(*split.held_out):.3f}")
-    rows, pictures = [], []
-    methods = list(samplers(options.depth, options.epochs, split.image_shape, options.seed))
-    with report.progress(1 + len(methods)) as advance:
-        for method, sample in [("held-out images", lambda X: split.held_out.X[:N_SAMPLES]), *methods]:
-            X = np.clip(sample(split.train.X), 0, 1)
-            certain = float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean())
-            rows.append({"method": method, "certain": certain})
-            pictures.append((method, X[:N_DRAWN]))
-            advance(f"{method}: {certain:.3f}")
+    (source,) = sources(options)
+    image_shape = datasets.load(source).image_shape
+    classifier = remembered(_classifier, options.cache)(source)
+    print(f"Accuracy of the classifier on held-out images: {classifier.score(*datasets.load(source).held_out):.3f}")
+    jobs = [(name, options.depth, source, options.epochs) for name in (REAL, *samplers(options.depth, 1, None, 0))]
+    samples = cells.run(_sample, jobs, cache=options.cache, n_jobs=options.jobs)
+    rows = [
+        {"method": name, "certain": float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean())}
+        | {"images": images.pack(X[:N_DRAWN], image_shape)}
+        for (name, *_), X in zip(jobs, samples, strict=True)
+    ]
     report.print_table(rows, COLUMNS)
-    about = {"dataset": split.name, "depth": options.depth, "epochs": options.epochs, "evaluate": options.evaluate}
-    out = options.out / f"samples_{split.name}_{options.evaluate}"
-    report.write_csv(out.with_suffix(".csv"), [row | about | report.provenance(options.seed) for row in rows])
-    report.draw_images(out.with_suffix(".png"), pictures, split.image_shape)
+    path = options.out / f"samples_{source.title}_{options.suffix}.csv"
+    report.write_csv(path, [{"dataset": source.title, "depth": options.depth} | row | about(options) for row in rows])
+    draw(path)
+
+
+def _classifier(source):
+    return MLPClassifier((256,), max_iter=50, random_state=source.seed).fit(*datasets.load(source).train)
+
+
+def _sample(method, depth, source, epochs):
+    split = datasets.load(source)
+    if method == REAL:
+        return split.held_out.X[:N_SAMPLES]
+    sample = samplers(depth, epochs, split.image_shape, source.seed)[method]
+    return np.clip(sample(split.train.X), 0, 1)
+
+
+def draw(path):
+    """Draw the picture of a CSV beside it: some samples of each method."""
+    rows = report.read_csv(path)
+    pictures = [(f"{row['method']}\n{row['certain']:.3f}", row["images"]) for row in rows]
+    report.draw_images(path.with_suffix(".png"), pictures)
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--dataset", choices=["digits", "mnist"], default="digits")
-    add("--data-dir", type=Path, help="folder with mnist.npz; without it MNIST comes from OpenML")
-    add("--depth", type=int, default=16)
-    add("--epochs", type=report.epochs, help="default: auto; mnist: 20")
-    add("--seed", type=int, default=0)
-    add("--evaluate", choices=["validation", "test"], help="held-out part (default: test; mnist: validation)")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    options = parser.parse_args(argv)
-    is_mnist = options.dataset == "mnist"
-    options.epochs = (20 if is_mnist else "auto") if options.epochs is None else options.epochs
-    options.evaluate = options.evaluate or ("validation" if is_mnist else "test")
-    return options
+    made = parser(__doc__)
+    made.add_argument("--depth", type=int, default=16)
+    return parse(made, argv, quick={"depth": 4, "epochs": 1}, mnist={"epochs": 20})
 
 
 if __name__ == "__main__":

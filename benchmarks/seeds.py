@@ -2,14 +2,11 @@
 
 from itertools import product
 
-from joblib import Parallel, delayed
-
-from benchmarks import report
-from benchmarks.measures import one_thread
+from benchmarks import cells
 
 
-def over_seeds(measure, cases, seeds, n_jobs, *args):
-    """Measure each case with each seed, in processes with one thread each.
+def over_seeds(measure, cases, seeds, n_jobs, *args, cache=None):
+    """Measure each case with each seed.
 
     Parameters
     ----------
@@ -19,26 +16,13 @@ def over_seeds(measure, cases, seeds, n_jobs, *args):
     seeds : sequence of int
     n_jobs : int
         Number of processes.
+    cache : path-like, default=None
+        Folder in which results are kept, as for :func:`benchmarks.cells.run`.
 
     Returns
     -------
     found : dict of case to list
         What was measured, in the order of the seeds.
     """
-    found = {case: {} for case in cases}
-    jobs = (delayed(_measure)(measure, case, seed, args) for case, seed in product(cases, seeds))
-    with report.progress(len(cases) * len(seeds)) as advance:
-        for case, seed, result in Parallel(n_jobs, return_as="generator_unordered")(jobs):
-            found[case][seed] = result
-            advance(f"{_name(case)}, seed {seed}")
-    return {case: [results[seed] for seed in seeds] for case, results in found.items()}
-
-
-def _measure(measure, case, seed, args):
-    with one_thread():
-        return case, seed, measure(case, seed, *args)
-
-
-def _name(case):
-    parts = case if isinstance(case, tuple) else (case,)
-    return " ".join(str(getattr(part, "stem", part)) for part in parts)
+    results = cells.run(measure, [(*pair, *args) for pair in product(cases, seeds)], cache=cache, n_jobs=n_jobs)
+    return {case: results[i * len(seeds) : (i + 1) * len(seeds)] for i, case in enumerate(cases)}

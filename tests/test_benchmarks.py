@@ -1,23 +1,45 @@
-"""The commands of benchmarks/ in their smallest form."""
+"""The commands of benchmarks/ in their quick form, and the report."""
 
-import csv
 import importlib
+import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks import cells, images, options, report, write_report
+from benchmarks.cache import remembered
+from benchmarks.compression import Quantizer
+
+BENCHMARKS = Path(report.__file__).parent
 
 
-def _main(name):
-    return importlib.import_module(f"benchmarks.{name}").main
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """One folder for all commands, so that they share fits."""
+    return tmp_path_factory.mktemp("results")
 
 
-def _rows(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+@pytest.fixture(scope="module")
+def digits_split():
+    """Training and held-out digits with their labels, as the commands split them."""
+    X, y = load_digits(return_X_y=True)
+    return train_test_split((X / 16).astype(np.float32), y, test_size=0.25, random_state=0)
+
+
+def _quick(command, out, *arguments):
+    """Rows of the CSV that the quick form of a command writes."""
+    before = set(out.glob("*.csv"))
+    importlib.import_module(f"benchmarks.{command}").main(["--quick", "--out", str(out), *arguments])
+    (path,) = set(out.glob("*.csv")) - before
+    return report.read_csv(path)
 
 
 def _pca_r2(X_train, X_test, depth):
@@ -25,62 +47,138 @@ def _pca_r2(X_train, X_test, depth):
     return r2_score(X_test, pca.inverse_transform(pca.transform(X_test)), multioutput="variance_weighted")
 
 
-def test_main_job_writes_a_table_and_a_picture(tmp_path, capsys):
-    _main("run")(["--depths", "2", "--epochs", "1", "--out", str(tmp_path)])
+def _by(rows, *columns):
+    return {tuple(row[column] for column in columns): row for row in rows}
+
+
+def test_main_job_is_the_comparison_by_depth(monkeypatch, capsys):
+    from benchmarks import depth, run
+
+    assert run.main is depth.main
+    given = []
+    monkeypatch.setattr(depth, "compare", lambda options: given.append(options) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.main([])
+    (options,) = given
+    assert (options.dataset, options.epochs, options.evaluate, options.out) == ("digits", "auto", "test", report.RESULTS)
+
+
+def test_depth(out, digits_split, capsys):
+    rows = _quick("depth", out)
     printed = capsys.readouterr().out
-    tables, pictures = list(tmp_path.glob("*.csv")), list(tmp_path.glob("*.png"))
-    assert len(tables) == len(pictures) == 1
-    assert pictures[0].read_bytes().startswith(b"\x89PNG")
-    for path in (*tables, *pictures):
-        assert str(path) in printed
-
-    rows = {row["method"]: row for row in _rows(tables[0])}
-    assert rows.keys() == {"PCA", "skae", "skae conv"}
-    X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
-    assert float(rows["PCA"]["r2"]) == pytest.approx(_pca_r2(X_train, X_test, 2), abs=1e-4)
-    assert rows["PCA"]["parameters"] == str(2 * 64 + 64)
-    for name in ("skae", "skae conv"):
-        assert float(rows[name]["r2"]) >= float(rows["PCA"]["r2"]) - 1e-4
-    for row in rows.values():
-        assert row["depth"] == "2"
-        # mean squared error over mean squared deviation from the column means
-        assert 1 - float(row["mse"]) / X_test.var(axis=0).mean() == pytest.approx(float(row["r2"]), abs=1e-3)
-        assert 0.3 < float(row["accuracy"]) < 0.9
-        assert float(row["fit_seconds"]) > 0
-
-
-def test_tables_are_compared_over_seeds(tmp_path, rng):
-    (tmp_path / "tabular").mkdir()
-    X = rng.normal(size=(80, 3)) @ rng.normal(size=(3, 8)) + 0.3 * rng.normal(size=(80, 8))
-    np.savez(tmp_path / "tabular" / "example.npz", X=X, y=np.arange(80) % 2)
-    arguments = ["--dataset", "tabular", "--data-dir", str(tmp_path), "--depths", "2", "--epochs", "1"]
-    _main("run")([*arguments, "--out", str(tmp_path)])
-    (row,) = _rows(next(tmp_path.glob("*.csv")))
-
-    expected = []
-    for seed in range(5):
-        X_train, X_test = train_test_split(X, test_size=0.25, random_state=seed)
-        mean, scale = X_train.mean(axis=0), X_train.std(axis=0)
-        expected.append(_pca_r2((X_train - mean) / scale, (X_test - mean) / scale, 2))
-    assert float(row["r2_pca"]) == pytest.approx(np.mean(expected), abs=1e-4)
-    assert float(row["difference"]) == pytest.approx(float(row["r2_skae"]) - float(row["r2_pca"]), abs=1e-5)
-    assert (row["table"], row["rows"], row["features"], row["depth"]) == ("example", "80", "8", "2")
+    for name in ("depth_digits_test_quick.csv", "depth_digits_test_quick.png"):
+        assert str(out / name) in printed
+    assert (out / "depth_digits_test_quick.png").read_bytes().startswith(b"\x89PNG")
+    X_train, X_test = digits_split[:2]
+    found = _by(rows, "method", "depth")
+    assert found.keys() == {(m, d) for m in ("PCA", "skae", "skae conv", "skae ordered", "skae VAE") for d in (2, 8)}
+    for (method, depth), row in found.items():
+        expected = _pca_r2(X_train, X_test, depth)
+        assert 1 - row["mse"] / X_test.var(axis=0).mean() == pytest.approx(row["r2"], abs=1e-4)
+        assert row["difference"] == pytest.approx(row["r2"] - expected, abs=1e-4)
+        assert row["error_ratio"] == pytest.approx((1 - row["r2"]) / (1 - expected), rel=1e-3)
+        if method == "PCA":
+            assert row["r2"] == pytest.approx(expected, abs=1e-4)
+            assert row["parameters"] == depth * 64 + 64
+        else:
+            assert row["r2"] > expected
+    for name in ("torch", "scikit-learn", "skae", "processor", "seed", "threads", "python"):
+        assert rows[0][name] is not None
 
 
-def test_tables_need_a_folder(capsys):
-    with pytest.raises(SystemExit):
-        _main("run")(["--dataset", "tabular"])
-    assert "--data-dir" in capsys.readouterr().err
+def test_depth_of_tables_is_a_mean_over_seeds(out):
+    rows = _quick("depth", out, "--dataset", "tabular", "--depths", "2")
+    assert {row["dataset"] for row in rows} == {"breast_cancer", "wine"}
+    found = _by(rows, "dataset", "method")
+    for name, load in (("breast_cancer", load_breast_cancer), ("wine", load_wine)):
+        expected = []
+        for seed in range(5):
+            X_train, X_test = train_test_split(load().data, test_size=0.25, random_state=seed)
+            scaler = StandardScaler().fit(X_train)
+            expected.append(_pca_r2(scaler.transform(X_train), scaler.transform(X_test), 2))
+        row = found[name, "skae"]
+        assert found[name, "PCA"]["r2"] == pytest.approx(np.mean(expected), abs=1e-4)
+        assert row["difference"] == pytest.approx(row["r2"] - np.mean(expected), abs=1e-4)
+        assert row["worst_difference"] <= row["difference"]
+        assert row["seeds"] == 5
+
+
+def test_downstream(out, digits_split):
+    rows = _by(_quick("downstream", out), "method", "depth")
+    X_train, X_test, y_train, y_test = digits_split
+    classifiers = {
+        "logistic_regression": LogisticRegression(max_iter=1000),
+        "nearest_neighbors": KNeighborsClassifier(5),
+    }
+    pca = PCA(8, svd_solver="full").fit(X_train)
+    codes = (
+        pca.transform(X_train) / pca.transform(X_train).std(axis=0),
+        pca.transform(X_test) / pca.transform(X_train).std(axis=0),
+    )
+    for name, classifier in classifiers.items():
+        raw = classifier.fit(X_train.astype(float), y_train).score(X_test, y_test)
+        assert rows["raw pixels", 64][name] == pytest.approx(raw, abs=1e-5)
+        coded = classifier.fit(codes[0], y_train).score(codes[1], y_test)
+        assert rows["PCA", 8][name] == pytest.approx(coded, abs=0.005)
+        row = rows["skae conv", 8]
+        assert row[f"difference_{name}"] == pytest.approx(row[name] - rows["PCA", 8][name], abs=1e-5)
+    assert len(rows) == 1 + 5 * 2
+    assert (out / "downstream_digits_test_quick.png").exists()
+
+
+def test_compression(out, digits_split):
+    rows = _by(_quick("compression", out), "method", "depth", "code")
+    X_train, X_test = digits_split[:2]
+    for depth in (4, 8):
+        expected = _pca_r2(X_train, X_test, depth)
+        row, quantized = rows["PCA", depth, "float32"], rows["PCA", depth, "uint8"]
+        assert row["r2"] == pytest.approx(expected, abs=1e-4)
+        assert (row["bytes_per_image"], quantized["bytes_per_image"]) == (4 * depth, depth)
+        assert row["model_bytes"] == 4 * (64 * depth + 64)
+        assert quantized["model_bytes"] == row["model_bytes"] + 8 * depth
+        assert row["mse"] <= quantized["mse"] < 1.01 * row["mse"]
+    assert (out / "compression_digits_test_quick.png").exists()
+
+
+def test_quantized_codes_are_within_half_a_step(rng):
+    codes = rng.normal(size=(500, 3)) * [1, 10, 0]
+    quantizer = Quantizer.of(codes)
+    levels = quantizer.quantize(codes)
+    assert levels.dtype == np.uint8
+    assert (levels[:, :2].min(), levels[:, :2].max()) == (0, 255)
+    half = (codes.max(axis=0) - codes.min(axis=0)) / 255 / 2
+    assert (np.abs(quantizer.restore(levels) - codes) <= half * 1.0001).all()
+    beyond = codes * 100
+    nearest = beyond.clip(codes.min(axis=0), codes.max(axis=0))
+    assert (np.abs(quantizer.restore(quantizer.quantize(beyond)) - nearest) <= half * 1.0001).all()
+
+
+def test_epochs(out, digits_split):
+    originals, *rows = _quick("epochs", out)
+    assert {(row["case"], row["method"], row["depth"], row["epochs"]) for row in rows} == {
+        (case, method, depth, 1)
+        for case, depth in (("lengths", 4), ("depths", 4), ("depths", 8))
+        for method in ("skae", "skae conv", "skae VAE")
+    }
+    X_test, y_test = digits_split[1], digits_split[3]
+    firsts = X_test[[np.flatnonzero(y_test == digit)[0] for digit in range(10)]]
+    np.testing.assert_allclose(images.unpack(originals["images"]).reshape(10, 64), firsts, atol=0.5 / 31 + 1e-6)
+    for row in rows:
+        assert len(str(row["losses"]).split()) == 1
+        assert len(row["scores"].split()) == 2
+        errors = images.unpack(row["images"]).reshape(10, 64) - firsts
+        assert np.square(errors).mean() == pytest.approx(row["mse"], rel=0.5)
+    for name in ("", "_lengths", "_depths"):
+        assert (out / f"epochs_digits_test_quick{name}.png").exists()
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "masking"])
-def test_denoising_is_compared(tmp_path, kind):
-    _main("denoising")(["--damage", kind, "--epochs", "1", "--out", str(tmp_path)])
-    assert len(list(tmp_path.glob("*.png"))) == 1
-    rows = _rows(next(tmp_path.glob("*.csv")))
-    error = {(row["method"], row["setting"]): float(row["mse"]) for row in rows}
-    X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
-    damaged = importlib.import_module("benchmarks.denoising").damage(X_test.astype(np.float32), kind, 1)
+def test_denoising(out, digits_split, kind):
+    rows = _quick("denoising", out, "--damage", kind)
+    assert (out / f"denoising_digits_{kind}_test_quick.png").exists()
+    error = {(row["method"], row["setting"]): row["mse"] for row in rows}
+    X_train, X_test = digits_split[:2]
+    damaged = importlib.import_module("benchmarks.denoising").damage(X_test, kind, 1)
     assert damaged.min() >= 0
     assert damaged.max() <= 1
     if kind == "masking":
@@ -88,11 +186,44 @@ def test_denoising_is_compared(tmp_path, kind):
     else:
         inside = (X_test > 0.4) & (X_test < 0.6)  # where noise of 0.5 is clipped on both sides
         assert (damaged[inside] - X_test[inside]).std() == pytest.approx(0.4, abs=0.05)
-    assert error["damaged images", ""] == pytest.approx(np.square(damaged - X_test).mean(), rel=1e-4)
+    assert error["damaged images", None] == pytest.approx(np.square(damaged - X_test).mean(), rel=1e-4)
     pca = PCA(8).fit(X_train)
     expected = np.square(pca.inverse_transform(pca.transform(damaged)) - X_test).mean()
     assert error["PCA", "depth 8"] == pytest.approx(expected, rel=1e-3)
     assert {row["method"] for row in rows} >= {"kernel PCA", "Wiener filter", "skae", "skae conv"}
+
+
+def test_masked_cells(out):
+    for row in _quick("masked_cells", out):
+        assert row["mse_mean"] == pytest.approx(1, abs=0.15)  # columns are standardised
+        best = min(row["mse_mean"], row["mse_pca"])
+        assert row["ratio"] == pytest.approx(row["mse_skae"] / best, rel=1e-3)
+        assert row["mse_skae"] < row["mse_mean"]
+
+
+@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
+def test_densities_of_images(out, digits_split):
+    scores = {row["method"]: row["score"] for row in _quick("density", out)}
+    assert scores["PCA"] == pytest.approx(PCA(3).fit(digits_split[0]).score(digits_split[1]), abs=0.1)
+    assert scores["PCA by skae"] == pytest.approx(scores["PCA"], rel=1e-3)
+    assert len(scores) == 6
+
+
+def test_densities_of_tables(out):
+    rows = _quick("density", out, "--dataset", "tabular", "--depths", "2", "--epochs", "0")
+    assert len(rows) == 2
+    for row in rows:
+        assert row["score_skae"] == pytest.approx(row["score_pca"], rel=1e-5)
+        assert abs(row["per_feature"]) < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning", "ignore:.*Maximum iterations")
+def test_samples(out):
+    shares = {row["method"]: row["certain"] for row in _quick("samples", out)}
+    assert (out / "samples_digits_test_quick.png").exists()
+    assert all(0 <= share <= 1 for share in shares.values())
+    assert shares["held-out images"] > max(0.7, *(shares[name] for name in shares if name != "held-out images"))
+    assert {"PCA, Gaussian", "PCA, mixture of 10", "skae"} <= shares.keys()
 
 
 @pytest.fixture
@@ -104,58 +235,23 @@ def table_dir(tmp_path, rng):
     return tmp_path
 
 
-def test_masked_cells_are_compared(tmp_path, table_dir):
-    _main("masked_cells")(["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)])
-    (row,) = _rows(tmp_path / "masked_cells_test.csv")
-    assert float(row["mse_mean"]) == pytest.approx(1, abs=0.15)  # columns are standardised
-    best = min(float(row["mse_mean"]), float(row["mse_pca"]))
-    assert float(row["ratio"]) == pytest.approx(float(row["mse_skae"]) / best, rel=1e-3)
-    assert float(row["mse_skae"]) < float(row["mse_mean"])
-
-
-def test_densities_of_images_are_compared(tmp_path):
-    _main("density")(["--depths", "3", "--epochs", "1", "--out", str(tmp_path)])
-    scores = {row["method"]: float(row["score"]) for row in _rows(tmp_path / "density_digits_test.csv")}
-    X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
-    assert scores["PCA"] == pytest.approx(PCA(3).fit(X_train).score(X_test), abs=0.1)
-    assert scores["PCA by skae"] == pytest.approx(scores["PCA"], rel=1e-3)
-    assert len(scores) == 6
-
-
-def test_densities_of_tables_are_compared(tmp_path, table_dir):
-    _main("density")(["--dataset", "tabular", "--data-dir", str(table_dir), "--epochs", "0", "--out", str(tmp_path)])
-    (row,) = _rows(tmp_path / "density_tabular_test.csv")  # a quarter of its features is two, too
-    assert row["depth"] == "2"
-    assert float(row["score_skae"]) == pytest.approx(float(row["score_pca"]), rel=1e-5)
-    assert abs(float(row["per_feature"])) < 1e-4
-
-
-@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning", "ignore:.*Maximum iterations")
-def test_samples_are_compared(tmp_path):
-    _main("samples")(["--depth", "4", "--epochs", "1", "--out", str(tmp_path)])
-    assert len(list(tmp_path.glob("*.png"))) == 1
-    shares = {row["method"]: float(row["certain"]) for row in _rows(tmp_path / "samples_digits_test.csv")}
-    assert all(0 <= share <= 1 for share in shares.values())
-    assert shares["held-out images"] > max(0.7, *(shares[name] for name in shares if name != "held-out images"))
-    assert {"PCA, Gaussian", "PCA, mixture of 10", "skae"} <= shares.keys()
-
-
 @pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
 def test_outliers_are_found(tmp_path, table_dir):
-    _main("outliers")(["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)])
-    rows = {row["table"]: row for row in _rows(tmp_path / "outliers.csv")}
-    assert rows.keys() == {"example", "mean"}
+    importlib.import_module("benchmarks.outliers").main(
+        ["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)]
+    )
+    rows = _by(report.read_csv(tmp_path / "outliers.csv"), "table")
+    assert rows.keys() == {("example",), ("mean",)}
     for name in ("PCA", "isolation_forest", "skae_autoencoder", "skae_vae", "skae_vae_robust"):
-        assert 0 <= float(rows["example"][name]) <= 1
-        assert rows["example"][name] == rows["mean"][name]
+        assert 0 <= rows["example",][name] <= 1
+        assert rows["example",][name] == rows["mean",][name]
 
 
 @pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
-def test_binary_images_are_drawn_anew(tmp_path, rng):
-    _main("binarized")(["--epochs", "2", "--rows", "50", "--samples", "5", "--out", str(tmp_path)])
-    (row,) = _rows(tmp_path / "binarized_digits_test.csv")
-    assert row["images"] == "50"
-    assert float(row["elbo_of_start"]) < 0
+def test_binary_images_are_drawn_anew(out, rng):
+    (row,) = _quick("binarized", out)
+    assert row["images"] == 50
+    assert row["elbo_of_start"] < 0
     images = rng.uniform(size=(4000, 3)).astype(np.float32)
     drawn = importlib.import_module("benchmarks.binarized").Binarized(images, 0)
     X, first = drawn.X, drawn.X.copy()
@@ -167,10 +263,123 @@ def test_binary_images_are_drawn_anew(tmp_path, rng):
 
 
 def test_engine_compares_with_hand_written_loops(tmp_path):
-    _main("engine")(["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)])
-    rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}
-    assert float(rows["hand-written loop"]["ratio"]) == 1
+    importlib.import_module("benchmarks.engine").main(
+        ["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)]
+    )
+    rows = {row["what"]: row for row in report.read_csv(tmp_path / "engine.csv")}
+    assert rows["hand-written loop"]["ratio"] == 1
     for row in rows.values():
-        ratio = float(row["seconds"]) / float(rows["hand-written loop"]["seconds"])
-        assert float(row["ratio"]) == pytest.approx(ratio, rel=1e-3)
+        assert row["ratio"] == pytest.approx(row["seconds"] / rows["hand-written loop"]["seconds"], rel=1e-3)
     assert {"skae", "skorch's defaults"} <= rows.keys()
+
+
+# Resuming
+
+measured = []
+
+
+def _square(x, fails):
+    if x in fails:
+        raise KeyboardInterrupt
+    measured.append(x)
+    return x * x
+
+
+def test_a_run_goes_on_where_it_was_interrupted(tmp_path):
+    measured.clear()
+    with pytest.raises(KeyboardInterrupt):
+        cells.run(_square, [(1, ()), (2, ()), (3, (3,))], cache=tmp_path)
+    assert measured == [1, 2]
+    assert cells.run(_square, [(1, ()), (2, ()), (3, ())], cache=tmp_path) == [1, 4, 9]
+    assert measured == [1, 2, 3]
+    assert cells.run(_square, [(1, ()), (2, ())]) == [1, 4]
+    assert measured == [1, 2, 3, 1, 2]
+
+
+def test_a_finished_command_computes_nothing_again(out, monkeypatch):
+    from benchmarks import depth, methods
+
+    path = out / "depth_digits_test_quick.csv"
+    if not path.exists():
+        _quick("depth", out)
+    before = path.read_bytes()
+    path.unlink()
+    for module, name in ((depth, "reconstruct"), (methods, "methods")):
+        monkeypatch.setattr(module, name, None)
+    _quick("depth", out)
+    assert path.read_bytes() == before
+
+
+def test_results_of_other_code_are_not_recalled(tmp_path, monkeypatch):
+    measured.clear()
+    remembered(_square, tmp_path)(5, ())
+    monkeypatch.setattr("benchmarks.cache.version", lambda name: "0")
+    remembered(_square, tmp_path)(5, ())
+    assert measured == [5, 5]
+
+
+def test_the_code_of_a_result_is_all_that_makes_it():
+    from benchmarks import cache, depth
+
+    names = {path.name for path in cache._files(inspect.getmodule(depth))}
+    assert names >= {"depth.py", "methods.py", "datasets.py", "measures.py"}
+    assert not names & {"epochs.py", "downstream.py", "report.py"}
+
+
+# Options and shown results
+
+
+def test_what_is_given_goes_before_what_is_quick():
+    made = options.parser("", datasets=("digits", "mnist"))
+    parsed = options.parse(made, ["--quick", "--epochs", "7"], quick={"epochs": 1, "seed": 3}, mnist={})
+    assert (parsed.epochs, parsed.seed, parsed.suffix) == (7, 3, "test_quick")
+
+
+def test_test_images_of_mnist_are_not_looked_at_by_default():
+    made = options.parser("", datasets=("digits", "mnist"))
+    parsed = options.parse(made, ["--dataset", "mnist"], quick={}, mnist={"epochs": 6})
+    assert (parsed.epochs, parsed.suffix) == (6, "validation")
+
+
+def test_images_in_a_csv_are_those_that_went_in(tmp_path, rng):
+    X = rng.uniform(-0.1, 1.1, size=(3, 4 * 5 * 3))
+    report.write_csv(tmp_path / "a.csv", [{"images": images.pack(X, (4, 5, 3)), "n": 3, "empty": None}])
+    (row,) = report.read_csv(tmp_path / "a.csv")
+    found = images.unpack(row["images"])
+    assert found.shape == (3, 4, 5, 3)
+    np.testing.assert_allclose(found.reshape(3, -1), X.clip(0, 1), atol=0.5 / 31 + 1e-9)
+    assert (row["n"], row["empty"]) == (3, None)
+
+
+# The report
+
+
+def test_the_report_is_made_of_the_results_in_the_repository():
+    assert (BENCHMARKS / "README.md").read_text(encoding="utf-8") == write_report.render()
+
+
+def test_sections_show_what_the_csv_has(tmp_path):
+    rows = [{"method": m, "depth": d, "r2": r2} for m, d, r2 in (("PCA", 2, 0.5), ("PCA", 4, 0.75), ("skae", 2, 0.625))]
+    report.write_csv(tmp_path / "made.csv", rows)
+    (tmp_path / "2_second.md").write_text('{{ value("made", "r2", method="skae") | form(".2f") }}')
+    (tmp_path / "1_first.md").write_text('{{ table("made", rows="depth", columns="method", values="r2", form=".3f") }}')
+    text = write_report.render(tmp_path, tmp_path)
+    lines = [line.strip("|").replace(" ", "").split("|") for line in text.splitlines() if line.startswith("|")]
+    assert [lines[0], *lines[2:]] == [["depth", "PCA", "skae"], ["2", "0.500", "0.625"], ["4", "0.750", ""]]
+    assert text.endswith("0.62\n")
+
+
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ('{{ value("made", "r2", depth=2) }}', "2 rows"),
+        ('{{ value("made", "r2", method="other") }}', "0 rows"),
+        ('{{ picture("made", "text") }}', "no picture made.png"),
+        ('{{ rows("other") }}', "other.csv"),
+    ],
+)
+def test_sections_cannot_show_what_is_not_there(tmp_path, template, error):
+    report.write_csv(tmp_path / "made.csv", [{"method": m, "depth": 2, "r2": 0.5} for m in ("PCA", "skae")])
+    (tmp_path / "section.md").write_text(template)
+    with pytest.raises((ValueError, FileNotFoundError), match=error):
+        write_report.render(tmp_path, tmp_path)
