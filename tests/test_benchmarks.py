@@ -164,13 +164,3 @@ def test_binary_images_are_drawn_anew(tmp_path, rng):
     assert set(np.unique(X)) == {0, 1}
     assert not np.array_equal(X, first)
     np.testing.assert_allclose((X - images).mean(axis=0), 0, atol=0.05)
-
-
-def test_engine_compares_with_hand_written_loops(tmp_path):
-    _main("engine")(["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)])
-    rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}
-    assert float(rows["hand-written loop"]["ratio"]) == 1
-    for row in rows.values():
-        ratio = float(row["seconds"]) / float(rows["hand-written loop"]["seconds"])
-        assert float(row["ratio"]) == pytest.approx(ratio, rel=1e-3)
-    assert {"skae", "skorch's defaults"} <= rows.keys()
