@@ -307,8 +307,12 @@ def _parse(argv):
     add("--repeats", type=int, default=9, help="timed runs of each (default: 9)")
     add("--memory-rows", type=int, default=60_000, help="rows of the memory measurement; 0: none (default: 60000)")
     add("--threads", type=int, help="threads of torch (default: torch's own)")
+    add("--quick", action="store_true", help="digits, one epoch, one run of each, no memory measurement")
     add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.data_dir, options.epochs, options.repeats, options.memory_rows = None, 1, 1, 0
+    return options
 
 
 if __name__ == "__main__":

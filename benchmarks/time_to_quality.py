@@ -30,6 +30,7 @@ PCA_NAME, SKAE, OWN_LAYERS, TEXTBOOK = "PCA", "skae", "skae, own layers", "textb
 CHEAP = {PCA_NAME, SKAE, OWN_LAYERS, TEXTBOOK}  # what the ratios are made of is fitted several times
 N_WARM_UP = 500  # rows of the fit that goes before
 COLUMNS = {"method": "", "epochs": "", "seconds": ".2f", "mse": ".3e", "fits": "", "note": ""}
+RATIO_COLUMNS = {"question": "", "seconds": ".2f", "reference": ".2f", "ratio": ".3f", "most": "", "aim": ""}
 # Okabe and Ito's colours, which the colour-blind can tell apart, with a marker for each line and dashes the second time.
 EMPHASISED = {PCA_NAME: "black", SKAE: "#d55e00", OWN_LAYERS: "#e69f00"}
 COLOURS = ["#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#777777"]
@@ -48,12 +49,7 @@ def main(argv=None):
         about = {"dataset": split.name, "depth": options.depth, "hidden": " ".join(map(str, options.hidden))}
         about |= {"evaluate": options.evaluate, **report.provenance(options.seed)}
     report.print_table(_last_of_each(rows), COLUMNS)
-    for row in ratios:
-        print(
-            "{question}: {seconds:.2f} s over {reference:.2f} s, ratio {ratio:.3f} (at most {most:g}, aim {aim:g})".format(
-                **row
-            )
-        )
+    report.print_table(ratios, RATIO_COLUMNS)
     out = options.out / f"time_to_quality_{split.name}_{options.evaluate}.csv"
     report.write_csv(out, [row | about for row in rows])
     report.write_csv(out.with_stem(f"{out.stem}_ratios"), [row | about for row in ratios])

@@ -150,7 +150,7 @@ def _error(network, X):
 def test_engine_is_measured(tmp_path, monkeypatch):
     engine = _module("engine")
     monkeypatch.setattr(engine, "IMPORTED", {"nothing": "pass", "something": "import json"})  # skae takes seconds
-    engine.main(["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)])
+    engine.main(["--quick", "--out", str(tmp_path)])
     rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}
     seconds = {what: float(row["seconds"]) for what, row in rows.items()}
     assert float(rows["hand-written loop"]["ratio"]) == 1
