@@ -1,12 +1,17 @@
-"""What the training engine costs: seconds of a fit beside those of hand-written loops, and its peak memory.
+"""What skae costs beside what it is made of: to fit, to apply, to import and to keep.
 
 python benchmarks/engine.py                    # digits
 python benchmarks/engine.py --data-dir DIR     # and 20,000 images of DIR/mnist.npz
+
+Seconds of a fit beside those of hand-written loops, and its peak memory; rows per second beside those of the bare module
+and of PCA; bytes of a pickle beside those of the weights; seconds to import it beside those of what it imports.
 """
 
 import argparse
+import pickle
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -18,22 +23,31 @@ if not __package__:  # started as a file: import from the root of the repository
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from skorch.callbacks import Callback
 
 from benchmarks import datasets, loops, memory, report
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer
 
-HAND_WRITTEN = "hand-written loop"
+HAND_WRITTEN, DEFAULT_ADAM = "hand-written loop", "hand-written loop, default Adam"
+ENCODE, DECODE = "module.encode", "module.decode"
+N_APPLIED = 5  # times that rows go through the network, for each timed fit
+IMPORTED = {"torch, sklearn, skorch": "import torch, sklearn, skorch", "skae": "import skae"}
 
 
 class Case(NamedTuple):
-    """Rows to train on, rows that validate (skae only), the estimator, and the same network for a plain loop."""
+    """Rows to train on, rows to apply to, the estimator, and the same network for a plain loop.
+
+    As many of the rows to apply to as a fit would take out of its own validate (skae only). `hidden` are the hidden layers
+    of a perceptron of that size, where there is one.
+    """
 
     name: str
     X: np.ndarray
-    X_val: np.ndarray
+    X_held_out: np.ndarray
     estimator: object
     body: object
+    hidden: tuple | None
 
 
 class Clock(Callback):
@@ -67,21 +81,24 @@ class Clock(Callback):
 
 
 def main(argv=None):
-    """Measure seconds and memory; write engine.csv."""
+    """Measure what the arguments ask for; write engine.csv and engine_use.csv."""
     options = _parse(argv)
     if options.threads:
         torch.set_num_threads(options.threads)
-    rows = []
+    rows, used = [], []
     for case in _cases(options.data_dir):
         rows += compare_seconds(case, options.epochs, options.repeats)
+        used += compare_use(case, N_APPLIED * options.repeats)
     if options.memory_rows:
         rows += compare_memory(options.memory_rows)
+    used += compare_imports(options.repeats)
     about = report.provenance(seed=0)
     report.write_csv(options.out / "engine.csv", [row | about for row in rows])
+    report.write_csv(options.out / "engine_use.csv", [row | about for row in used])
 
 
 def compare_seconds(case, epochs, repeats):
-    """Medians over alternating runs of skae and of the loops, each also over that of the hand-written loop.
+    """Medians over alternating runs of skae and of the loops, each also over those of two of the hand-written loops.
 
     Parameters
     ----------
@@ -102,14 +119,16 @@ def compare_seconds(case, epochs, repeats):
     medians = {what: median(run[what] for run in runs) for what in runs[0]}
     about = {"epochs": epochs, "repeats": repeats}
     rows = [
-        {"case": case.name, "what": what, "seconds": value, "ratio": value / medians[HAND_WRITTEN]} | about
+        {"case": case.name, "what": what, "seconds": value, "ratio": value / medians[HAND_WRITTEN]}
+        | {"over_default_adam": value / medians[DEFAULT_ADAM]}
+        | about
         for what, value in medians.items()
     ]
     depth, batch_size = case.estimator.n_components, case.estimator.batch_size
     n_rows, n_features = case.X.shape
     print(f"\n{case.name}: {n_rows:,} x {n_features}, depth {depth}, batches of {batch_size}, {epochs} epochs,")
-    print(f"medians of {repeats} alternating runs, ratio to the hand-written loop")
-    report.print_table(rows, {"what": "", "seconds": ".4f", "ratio": ".3f"})
+    print(f"medians of {repeats} alternating runs, ratio to the hand-written loop and to the one with torch's default Adam")
+    report.print_table(rows, {"what": "", "seconds": ".4f", "ratio": ".3f", "over_default_adam": ".3f"})
     return rows
 
 
@@ -118,9 +137,21 @@ def _run_each(case, epochs):
     sizes = (case.X, case.body, case.estimator.n_components, case.estimator.batch_size, epochs)
     return {
         HAND_WRITTEN: _seconds(loops.hand_written, *sizes),
+        DEFAULT_ADAM: _seconds(loops.hand_written, *sizes, fused=False),
         "hand-written loop, one-cycle rate": _seconds(loops.hand_written, *sizes, one_cycle=True),
         "skorch's defaults": _seconds(loops.skorch_defaults, *sizes),
+        **(_perceptron_seconds(case, epochs) if case.hidden else {}),
         **_fit_seconds(case, epochs),
+    }
+
+
+def _perceptron_seconds(case, epochs):
+    """Seconds of a textbook autoencoder, without skae's linear paths: by hand with the default Adam, and scikit-learn's."""
+    depth, batch_size = case.estimator.n_components, case.estimator.batch_size
+    network = loops.perceptron(case.X.shape[1], case.hidden, depth)
+    return {
+        "textbook loop, default Adam": _seconds(loops.textbook, case.X, network, batch_size, epochs),
+        "MLPRegressor": _seconds(loops.scikit_learn, case.X, case.hidden, depth, batch_size, epochs),
     }
 
 
@@ -133,7 +164,8 @@ def _seconds(function, *args, **kwargs):
 def _fit_seconds(case, epochs):
     """Seconds of a fit, and of its parts."""
     clock = Clock(perf_counter())
-    clone(case.estimator).set_params(max_iter=epochs, skorch_callbacks=[clock]).fit(case.X, X_val=case.X_val)
+    estimator = clone(case.estimator).set_params(max_iter=epochs, skorch_callbacks=[clock])
+    estimator.fit(case.X, X_val=case.X_held_out[: len(case.X) // 10])
     total = perf_counter() - clock.started
     return {
         "skae": total,
@@ -169,17 +201,102 @@ def compare_memory(n_rows):
     return rows
 
 
+def compare_use(case, repeats):
+    """Rows per second of a fitted estimator beside its bare module and PCA, and bytes of its pickle beside its weights.
+
+    Parameters
+    ----------
+    case : Case
+    repeats : int
+        Alternating runs, whose medians count.
+
+    Returns
+    -------
+    rows : list of dict
+        `ratio`: seconds over those of the module, or bytes over those of the weights as float32.
+    """
+    estimator = clone(case.estimator).set_params(max_iter=1).fit(case.X)
+    pca = PCA(estimator.n_components, random_state=0).fit(case.X)
+    rows = [
+        {"case": case.name, "dtype": dtype, "rows": len(case.X_held_out), "repeats": repeats} | row
+        for dtype in ("float32", "float64")
+        for row in _applied(estimator, pca, case.X_held_out.astype(dtype), repeats)
+    ]
+    weights, size = 4 * estimator.summary().total, len(pickle.dumps(estimator))
+    rows.append({"case": case.name, "what": "pickle", "bytes": size, "weight_bytes": weights, "ratio": size / weights})
+    print(f"\n{case.name}: {len(case.X_held_out):,} rows, medians of {repeats} alternating runs,")
+    print("seconds over those of the bare module under inference_mode; pickle: bytes over those of the weights as float32")
+    report.print_table(rows, {"dtype": "", "what": "", "rows_per_second": ",.0f", "bytes": ",d", "ratio": ".3f"})
+    return rows
+
+
+def _applied(estimator, pca, X, repeats):
+    module = deepcopy(estimator.net_.module_).to(torch.from_numpy(X).dtype)
+    Z = estimator.transform(X)
+    ways = {
+        ENCODE: lambda: _bare(module.encode, X),
+        "transform": lambda: estimator.transform(X),
+        "PCA.transform": lambda: pca.transform(X),
+        DECODE: lambda: _bare(module.decode, Z),
+        "inverse_transform": lambda: estimator.inverse_transform(Z),
+        "PCA.inverse_transform": lambda: pca.inverse_transform(Z),
+    }
+    runs = [{what: _seconds(way) for what, way in ways.items()} for _ in range(repeats + 1)][1:]
+    medians = {what: median(run[what] for run in runs) for what in ways}
+    bare = {what: medians[DECODE if what.endswith(("decode", "inverse_transform")) else ENCODE] for what in ways}
+    return [
+        {"what": what, "rows_per_second": len(X) / seconds, "ratio": seconds / bare[what]}
+        for what, seconds in medians.items()
+    ]
+
+
+def _bare(function, X):
+    with torch.inference_mode():
+        return function(torch.from_numpy(X))
+
+
+def compare_imports(repeats):
+    """Seconds of importing skae in a process of its own, beside those of the libraries that it imports.
+
+    Parameters
+    ----------
+    repeats : int
+        Alternating runs, whose medians count.
+
+    Returns
+    -------
+    rows : list of dict
+    """
+    runs = [{what: _import_seconds(statement) for what, statement in IMPORTED.items()} for _ in range(repeats)]
+    medians = {what: median(run[what] for run in runs) for what in IMPORTED}
+    bare = medians[next(iter(IMPORTED))]
+    rows = [
+        {"case": "import", "what": what, "seconds": value, "ratio": value / bare, "repeats": repeats}
+        for what, value in medians.items()
+    ]
+    print(f"\nImport, medians of {repeats} alternating runs")
+    report.print_table(rows, {"what": "", "seconds": ".2f", "ratio": ".3f"})
+    return rows
+
+
+def _import_seconds(statement):
+    program = f"from time import perf_counter\nstart = perf_counter()\n{statement}\nprint(perf_counter() - start)"
+    command = [sys.executable, "-c", program]
+    return float(subprocess.run(command, cwd=report.ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
 def _cases(data_dir):
-    dense = {"hidden_layer_sizes": (256,), "random_state": 0}
+    hidden = (256,)
+    dense = {"hidden_layer_sizes": hidden, "random_state": 0}
     digits = datasets.digits()
-    cases = [(digits, "dense", AutoencoderTransformer(16, batch_size=32, **dense), loops.dense)]
+    cases = [(digits, "dense", AutoencoderTransformer(16, batch_size=32, **dense), loops.dense, hidden)]
     if data_dir is not None:
         mnist = datasets.mnist(data_dir)
-        cases.append((mnist, "dense", AutoencoderTransformer(32, batch_size=128, **dense), loops.dense))
-        cases.append((mnist, "convolutional", ConvAutoencoderTransformer(32, batch_size=128, random_state=0), loops.conv))
-    for split, kind, estimator, body in cases:
-        n_validation = len(split.train.X) // 10  # as many beside the training rows as a fit would take out of them
-        yield Case(f"{split.name}, {kind}", split.train.X, split.held_out.X[:n_validation], estimator, body)
+        cases.append((mnist, "dense", AutoencoderTransformer(32, batch_size=128, **dense), loops.dense, hidden))
+        conv = ConvAutoencoderTransformer(32, batch_size=128, random_state=0)
+        cases.append((mnist, "convolutional", conv, loops.conv, None))
+    for split, kind, *rest in cases:
+        yield Case(f"{split.name}, {kind}", split.train.X, split.held_out.X, *rest)
 
 
 def _parse(argv):
@@ -190,8 +307,12 @@ def _parse(argv):
     add("--repeats", type=int, default=9, help="timed runs of each (default: 9)")
     add("--memory-rows", type=int, default=60_000, help="rows of the memory measurement; 0: none (default: 60000)")
     add("--threads", type=int, help="threads of torch (default: torch's own)")
+    add("--quick", action="store_true", help="digits, one epoch, one run of each, no memory measurement")
     add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.data_dir, options.epochs, options.repeats, options.memory_rows = None, 1, 1, 0
+    return options
 
 
 if __name__ == "__main__":

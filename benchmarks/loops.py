@@ -1,6 +1,11 @@
-"""The same training without skae: a hand-written PyTorch loop, and skorch with its defaults."""
+"""The same training without skae: hand-written PyTorch loops, skorch with its defaults, and scikit-learn's perceptron."""
+
+import warnings
+from itertools import pairwise
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
 from skorch import NeuralNet
 from torch import nn
 
@@ -65,10 +70,10 @@ class Network(nn.Module):
         return _Clip.apply(self.D(z) + self.g(z), self.lower, self.upper)
 
 
-def hand_written(X, body, depth, batch_size, epochs, *, one_cycle=False):
+def hand_written(X, body, depth, batch_size, epochs, *, one_cycle=False, fused=True):
     """Train with as little around the arithmetic as PyTorch allows: tensors in memory, fused Adam, no validation."""
     U, network = _prepare(X, body, depth)
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=fused or None)
     n_steps = epochs * -(-len(U) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, n_steps) if one_cycle else None
     for _ in range(epochs):
@@ -96,6 +101,42 @@ def skorch_defaults(X, body, depth, batch_size, epochs):
         verbose=0,
     )
     net.fit(U, U)
+
+
+def perceptron(n_features, hidden, depth):
+    """Textbook autoencoder: ReLU in the hidden layers, a linear code, sigmoid output; the decoder mirrors the encoder."""
+    encoder, decoder = (n_features, *hidden, depth), (depth, *hidden[::-1], n_features)
+    return nn.Sequential(*_layers(encoder), *_layers(decoder), nn.Sigmoid())
+
+
+def _layers(widths):
+    layers = []
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return layers[:-1]
+
+
+def textbook(X, network, batch_size, epochs, *, after_epoch=lambda: None):
+    """Train a network on rows to give them back, as tutorials do it: squared error, torch's default Adam."""
+    X = torch.from_numpy(X)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(X)).split(batch_size):
+            x = X[rows]
+            optimizer.zero_grad()
+            nn.functional.mse_loss(network(x), x).backward()
+            optimizer.step()
+        after_epoch()
+
+
+def scikit_learn(X, hidden, depth, batch_size, epochs):
+    """Train scikit-learn's MLPRegressor on rows to give them back, for all the epochs."""
+    net = MLPRegressor(
+        hidden_layer_sizes=(*hidden, depth, *hidden[::-1]), batch_size=batch_size, max_iter=epochs, n_iter_no_change=epochs
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is not meant to converge
+        net.fit(X, X)
 
 
 def _prepare(X, body, depth):

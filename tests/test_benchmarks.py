@@ -262,17 +262,6 @@ def test_binary_images_are_drawn_anew(out, rng):
     np.testing.assert_allclose((X - images).mean(axis=0), 0, atol=0.05)
 
 
-def test_engine_compares_with_hand_written_loops(tmp_path):
-    importlib.import_module("benchmarks.engine").main(
-        ["--epochs", "1", "--repeats", "1", "--memory-rows", "0", "--out", str(tmp_path)]
-    )
-    rows = {row["what"]: row for row in report.read_csv(tmp_path / "engine.csv")}
-    assert rows["hand-written loop"]["ratio"] == 1
-    for row in rows.values():
-        assert row["ratio"] == pytest.approx(row["seconds"] / rows["hand-written loop"]["seconds"], rel=1e-3)
-    assert {"skae", "skorch's defaults"} <= rows.keys()
-
-
 # Resuming
 
 measured = []

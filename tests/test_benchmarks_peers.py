@@ -1,0 +1,194 @@
+"""The benchmarks that compare skae with other libraries, in their smallest form."""
+
+import csv
+import importlib
+import math
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+LIBRARIES = {"PyOD": "pyod", "pythae AE": "pythae", "pythae VAE": "pythae", "Keras": "keras"}
+REQUIRED = ["textbook loop", "skorch", "skorch, Adam", "MLPRegressor"]  # of what skae itself requires
+
+
+def _module(name):
+    return importlib.import_module(f"benchmarks.{name}")
+
+
+def _rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _split():
+    """Training and test images of the digits, as the benchmarks have them."""
+    return train_test_split((load_digits().data / 16).astype(np.float32), test_size=0.25, random_state=0)
+
+
+def _pca_errors(depth, X_train, X_test):
+    V = np.linalg.svd(X_train - X_train.mean(axis=0), full_matrices=False)[2][:depth]
+    U = X_test - X_train.mean(axis=0)
+    return np.square(U - U @ V.T @ V)
+
+
+def _absent(*args):
+    raise ImportError("No module named 'nothing'")
+
+
+def test_time_to_quality_is_compared(tmp_path, monkeypatch, capsys):
+    module = _module("time_to_quality")
+    peers = {name: module.PEERS[name] for name in ("textbook loop", "skorch, Adam")}
+    monkeypatch.setattr(module, "PEERS", peers | {"absent": _absent})
+    module.main(["--quick", "--out", str(tmp_path)])
+    path = tmp_path / "time_to_quality_digits_test.csv"
+    rows = _rows(path)
+    errors = {(row["method"], row["epochs"]): float(row["mse"]) for row in rows if row["mse"]}
+    expected = _pca_errors(16, *_split()).mean()
+    assert errors["PCA", "0"] == pytest.approx(expected, rel=1e-4)
+    skae = {(name, epochs) for name in ("skae", "skae, own layers") for epochs in "12"}
+    assert errors.keys() == {("PCA", "0"), *skae, *((name, epochs) for name in peers for epochs in "12")}
+    assert all(errors[point] < expected for point in skae)
+    (absent,) = (row for row in rows if row["method"] == "absent")
+    assert (absent["note"], absent["mse"], absent["seconds"]) == ("not installed: No module named 'nothing'", "", "")
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    ratios = _rows(tmp_path / "time_to_quality_digits_test_ratios.csv")
+    assert len(ratios) == 4
+    printed = capsys.readouterr().out
+    for row in ratios:
+        assert row["question"] in printed
+        # nan, where the error is not reached, is unlike itself
+        assert float(row["ratio"]) == pytest.approx(float(row["seconds"]) / float(row["reference"]), rel=1e-3, nan_ok=True)
+
+
+def test_seconds_to_an_error_are_those_of_the_quickest_fit():
+    rows = [
+        {"method": "PCA", "epochs": 0, "seconds": 0.5, "mse": 16.0},
+        {"method": "skae", "epochs": 1, "seconds": 1.0, "mse": 9.0},
+        {"method": "skae", "epochs": 2, "seconds": 3.0, "mse": 8.0},
+        {"method": "skae", "epochs": 4, "seconds": 5.0, "mse": 7.0},
+        {"method": "skae, own layers", "epochs": 1, "seconds": 2.0, "mse": 8.5},
+        {"method": "textbook loop", "epochs": 1, "seconds": 1.0, "mse": 40.0},
+        {"method": "textbook loop", "epochs": 2, "seconds": 20.0, "mse": 9.5},
+        {"method": "absent", "note": "not installed"},
+    ]
+    ratios = [row["ratio"] for row in _module("time_to_quality").compare(rows)]
+    np.testing.assert_allclose(ratios, [1 / 20, 3 / 0.5, 2 / 20, math.nan])
+
+
+def test_the_clock_stands_still_while_the_error_is_measured(monkeypatch):
+    peers = _module("peers")
+    times = iter([10.0, 12.0, 100.0, 103.0, 200.0])  # made; marked and going on, twice
+    monkeypatch.setattr(peers, "perf_counter", lambda: next(times))
+    X = np.array([[0.0, 1.0], [1.0, 0.0]])
+    curve = peers.Curve(X)
+    curve.mark(lambda rows: rows + 0.5)
+    curve.mark(lambda rows: rows * 0)
+    assert curve.points == [(1, 2.0, 0.25), (2, 5.0, 0.5)]
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_peer_learns(name):
+    X_train, X_test = _split()
+    _check_curve(name, X_train, X_test)
+
+
+@pytest.mark.filterwarnings("default")  # of other libraries
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_peer_learns_or_says_what_is_missing(name):
+    X_train, X_test = _split()
+    if find_spec(LIBRARIES[name]):
+        _check_curve(name, X_train, X_test)
+    else:
+        with pytest.raises(ImportError, match=LIBRARIES[name]):
+            _module("peers").PEERS[name](X_train, (32,), 8, 2, 0, None)
+
+
+def _check_curve(name, X_train, X_test):
+    peers = _module("peers")
+    curve = peers.Curve(X_test)
+    peers.PEERS[name](X_train, (32,), 8, 3, 0, curve)
+    assert [point.epochs for point in curve.points] == [1, 2, 3]
+    seconds, errors = ([getattr(point, field) for point in curve.points] for field in ("seconds", "mse"))
+    assert 0 < seconds[0] < seconds[1] < seconds[2]
+    assert errors[2] < errors[0]
+    assert errors[2] < np.square(X_test - X_train.mean()).mean() * 2
+
+
+def test_every_peer_is_tested():
+    assert _module("peers").PEERS.keys() == {*REQUIRED, *LIBRARIES}
+
+
+def test_the_textbook_loop_trains_the_textbook_network():
+    loops = _module("loops")
+    torch.manual_seed(0)
+    network = loops.perceptron(784, (256,), 32)
+    n_encoder, n_decoder = (784 + 1) * 256 + (256 + 1) * 32, (32 + 1) * 256 + (256 + 1) * 784
+    assert sum(p.numel() for p in network.parameters()) == n_encoder + n_decoder == 419_120
+
+    network = loops.perceptron(64, (20, 10), 5)
+    widths = [layer.out_features for layer in network if isinstance(layer, torch.nn.Linear)]
+    assert widths == [20, 10, 5, 10, 20, 64]
+    X, errors = _split()[0], []
+    loops.textbook(X, network, 64, 3, after_epoch=lambda: errors.append(_error(network, X)))
+    assert errors[0] > errors[1] > errors[2]
+
+
+def _error(network, X):
+    weights = [p.detach().numpy() for p in network.parameters()]
+    h = X
+    for i, (W, b) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
+        h = h @ W.T + b
+        h = 1 / (1 + np.exp(-h)) if i == 5 else h if i == 2 else np.maximum(h, 0)
+    np.testing.assert_allclose(network(torch.from_numpy(X)).detach().numpy(), h, atol=1e-5)
+    return np.square(X - h).mean()
+
+
+def test_engine_is_measured(tmp_path, monkeypatch):
+    engine = _module("engine")
+    monkeypatch.setattr(engine, "IMPORTED", {"nothing": "pass", "something": "import json"})  # skae takes seconds
+    engine.main(["--quick", "--out", str(tmp_path)])
+    rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}
+    seconds = {what: float(row["seconds"]) for what, row in rows.items()}
+    assert float(rows["hand-written loop"]["ratio"]) == 1
+    for what, row in rows.items():
+        assert float(row["ratio"]) == pytest.approx(seconds[what] / seconds["hand-written loop"], rel=1e-3)
+        over_default = seconds[what] / seconds["hand-written loop, default Adam"]
+        assert float(row["over_default_adam"]) == pytest.approx(over_default, rel=1e-3)
+    assert {"skae", "skorch's defaults", "MLPRegressor", "textbook loop, default Adam"} <= rows.keys()
+
+    used = {(row["dtype"], row["what"]): row for row in _rows(tmp_path / "engine_use.csv")}
+    for dtype in ("float32", "float64"):
+        for way, bare in (("transform", "module.encode"), ("inverse_transform", "module.decode")):
+            rates = {what: float(used[dtype, what]["rows_per_second"]) for what in (way, bare, f"PCA.{way}")}
+            for what, rate in rates.items():
+                assert float(used[dtype, what]["ratio"]) == pytest.approx(rates[bare] / rate, rel=1e-3)
+    kept = used["", "pickle"]
+    # linear and residual paths, there and back: 64 -> 16 and 64 -> 256 -> 16
+    n_weights = 2 * 64 * 16 + (64 + 1) * 256 + (256 + 1) * 16 + (16 + 1) * 256 + (256 + 1) * 64
+    assert int(kept["weight_bytes"]) == 4 * n_weights
+    assert 4 * n_weights < int(kept["bytes"]) < 1.1 * 4 * n_weights + 50_000
+    assert {row["what"] for row in used.values() if row["case"] == "import"} == {"nothing", "something"}
+
+
+def test_the_hand_written_loop_can_have_the_default_optimiser(monkeypatch):
+    loops = _module("loops")
+    settings, make = [], torch.optim.Adam
+    monkeypatch.setattr(torch.optim, "Adam", lambda *args, **given: settings.append(given) or make(*args, **given))
+    for fused in (True, False):
+        loops.hand_written(_split()[0], loops.dense, 4, 512, 1, fused=fused)
+    assert [given["fused"] for given in settings] == [True, None]  # None leaves the choice to torch
+
+
+def test_the_reference_network_is_compared(tmp_path):
+    _module("reference").main(["--quick", "--learning-rate-init", "0.002", "--label", "slow", "--out", str(tmp_path)])
+    rows = {row["method"]: row for row in _rows(tmp_path / "reference_digits_validation_slow.csv")}
+    X_train, X_val = train_test_split(_split()[0], test_size=0.25, random_state=0)
+    expected = _pca_errors(30, X_train, X_val).sum(axis=1).mean()
+    assert float(rows["PCA"]["error_per_image"]) == pytest.approx(expected, rel=1e-4)
+    assert float(rows["skae"]["error_per_image"]) < expected
+    assert (rows["skae"]["epochs"], rows["skae"]["settings"]) == ("2", "learning_rate_init=0.002")
+    assert rows["skae"]["train_images"] == str(len(X_train))
