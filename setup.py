@@ -10,8 +10,7 @@ VERSION = next(
 )
 PLOT = ["matplotlib>=3.8"]
 PROGRESS = ["rich>=13"]
-FILES = ["safetensors>=0.5", "skops>=0.13"]
-TEST = [*FILES, *PLOT, *PROGRESS, "pandas>=2.2", "polars>=1.0", "pytest>=8"]
+TEST = [*PLOT, *PROGRESS, "pandas>=2.2", "polars>=1.0", "pytest>=8", "pytest-xdist>=3.6", "skops>=0.13"]
 BENCH = [*PLOT, *PROGRESS, "keras>=3.8", "pandas>=2.2", "pyod>=2.0", "pythae>=0.1.2"]
 DOCS = [
     *TEST,
@@ -38,7 +37,6 @@ setup(
     extras_require={
         "bench": BENCH,
         "docs": DOCS,
-        "files": FILES,
         "plot": PLOT,
         "progress": PROGRESS,
         "test": TEST,

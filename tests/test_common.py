@@ -17,8 +17,14 @@ from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAu
 ROOT = Path(__file__).parent.parent
 
 
-def _add_noise(X, random_state):
-    return X + random_state.normal(size=X.shape)
+class AddNoise:
+    """A callable whose name is the same in each process that collects the tests."""
+
+    def __call__(self, X, random_state):
+        return X + random_state.normal(size=X.shape)
+
+    def __repr__(self):
+        return "AddNoise()"
 
 
 CONFIGURATIONS = [
@@ -32,7 +38,7 @@ CONFIGURATIONS = [
     ConvAutoencoderTransformer(channels=(4, 8), downsampling="max_pool", upsampling="nearest", max_iter=5),
     DenoisingAutoencoder(max_iter=5),
     DenoisingAutoencoder(corruption="gaussian", image_shape="auto", channels=(4, 8), max_iter=5),
-    DenoisingAutoencoder(corruption=_add_noise, max_iter=5),
+    DenoisingAutoencoder(corruption=AddNoise(), max_iter=5),
     AutoencoderTransformer(ordered=True, max_iter=5),
     AutoencoderTransformer(0.9, max_iter=5),
     ConvAutoencoderTransformer(0.5, channels=(4, 8), max_iter=5),
