@@ -128,7 +128,7 @@ def _parse(argv):
     made.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="of the sweep; fits are at the largest")
     made.add_argument("--repeats", type=int, default=REPEATS, help="timed fits of each kind (default: 5)")
     quick = {"depths": [2, 4], "epochs": 1, "repeats": 1}
-    return parse(made, argv, quick=quick, mnist={"epochs": 6, "depths": [128]})
+    return parse(made, argv, quick=quick, mnist={"epochs": 15, "depths": [128], "repeats": 3})
 
 
 if __name__ == "__main__":

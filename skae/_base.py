@@ -35,7 +35,7 @@ from skae._training import Epochs, count_epochs, find_device, fit_net, make_net,
 _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
 _CAP = 128  # components that a share of the variance is looked for among
-_DECODED = 50_000  # codes that `explained_variance_ratio_` has decoded
+_DECODED = 25_000  # codes that `explained_variance_ratio_` has decoded
 
 
 class _Data(NamedTuple):

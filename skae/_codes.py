@@ -74,26 +74,39 @@ class Ordered(Plain):
 
     def __init__(self, activation, n_components):
         super().__init__(activation)
-        self.depths = _cut_depths(n_components)
+        self.depths = Depths(n_components)
 
     def sample(self, h, rng):
-        return self.cut(self.mean(h), _draw_depths(self.depths, h, rng))
+        return self.cut(self.mean(h), self.depths.draw(h, rng))
 
     @property
     def judged(self):
-        return self.depths[::-2]  # every other one: to decode them all takes its time
+        return self.depths.judged
 
 
-def _cut_depths(n_components):
-    """Depths that ordered codes are cut at in training: the powers of two, and all components."""
-    return [2**i for i in range((n_components - 1).bit_length())] + [n_components]
+class Depths:
+    """Depths that ordered codes are cut at in training: the powers of two, and all components.
 
+    Parameters
+    ----------
+    n_components : int
+    """
 
-def _draw_depths(depths, h, rng):
-    """A depth of each row (n, 1), the greater the more often."""
-    shares = torch.arange(1.0, len(depths) + 1, device=h.device)
-    drawn = torch.multinomial(shares, len(h), replacement=True, generator=rng)
-    return torch.tensor(depths, device=h.device)[drawn, None]
+    def __init__(self, n_components):
+        self.all = [2**i for i in range((n_components - 1).bit_length())] + [n_components]
+        self._shares = torch.arange(1.0, len(self.all) + 1)
+        self._depths = torch.tensor(self.all)
+
+    @property
+    def judged(self):
+        return self.all[::-2]  # every other one: to decode them all takes its time
+
+    def draw(self, h, rng):
+        """A depth of each row (n, 1), the greater the more often."""
+        if self._shares.device != h.device:
+            self._shares, self._depths = self._shares.to(h.device), self._depths.to(h.device)
+        drawn = torch.multinomial(self._shares, len(h), replacement=True, generator=rng)
+        return self._depths[drawn, None]
 
 
 class Gaussian(nn.Module):
@@ -120,7 +133,7 @@ class Gaussian(nn.Module):
 
     def __init__(self, n_components, ordered):
         super().__init__()
-        self.depths = _cut_depths(n_components) if ordered else None
+        self.depths = Depths(n_components) if ordered else None
         self.register_buffer("logit", torch.zeros(n_components))  # of the variance, at the start
         self.register_buffer("scale", torch.ones(n_components))  # the mean, for one of the encoder's output
         self.register_buffer("gain", torch.ones(n_components))  # the decoder's input, for one of the code
@@ -153,11 +166,11 @@ class Gaussian(nn.Module):
 
     def draw_depth(self, h, rng):
         """Depths that codes are cut at in training, one of each row (n, 1); None where they are not."""
-        return None if self.depths is None else _draw_depths(self.depths, h, rng)
+        return None if self.depths is None else self.depths.draw(h, rng)
 
     @property
     def judged(self):
-        return [None] if self.depths is None else self.depths[::-2]
+        return [None] if self.depths is None else self.depths.judged
 
     def expand(self, z):
         return self.gain * z

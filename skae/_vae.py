@@ -126,7 +126,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     mean_ : ndarray of shape (n_features_in_,)
         Mean of each feature of X.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        R² that each component adds on training rows (on up to ``50000 / n_components_`` of them); only where the codes are
+        R² that each component adds on training rows (on up to ``25000 / n_components_`` of them); only where the codes are
         ordered.
     noise_variance_ : float
         Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood only.
@@ -328,7 +328,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _keep_components(self, n_components):
         if self._architecture["likelihood"] == "gaussian":
             module = self.net_.module_
-            module.output.fill_between(module.code.depths)
+            module.output.fill_between(module.code.depths.all)
             if self._architecture["anchored"]:
                 self._anchored_density = self._anchored_density.truncate(n_components)
         super()._keep_components(n_components)
