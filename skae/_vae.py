@@ -111,13 +111,13 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Length of the code.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in `fit`; only where they are all strings.
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of X.
     noise_variance_ : float
         Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood only.
-    kl_per_component_ : ndarray of shape (n_components_,)
+    kl_per_component_ : ndarray of shape (`n_components_`,)
         Mean over the rows of X of the divergence from the prior of each component, in nats: what it tells of a row.
     n_active_components_ : int
         Number of components that tell more than 0.01 nats.
