@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 
 import skae
 
@@ -23,13 +24,17 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "guide.md"
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
-MODULES = ["skae", *(f"skae.{module.name}" for module in pkgutil.iter_modules(skae.__path__))]
+MODULES = ["skae", *(module.name for module in pkgutil.walk_packages(skae.__path__, "skae."))]
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
+ESTIMATORS = [thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, BaseEstimator)]
+DISPLAYS = [thing for thing in PUBLIC if thing.__name__.endswith("Display")]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
+    matplotlib.use("Agg")
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    plt.close("all")
     assert result.failed == 0
 
 
@@ -107,7 +112,7 @@ def test_parameters_are_documented_in_their_order_with_their_defaults(thing):
             assert parameter.default in (inspect.Parameter.empty, None), name
 
 
-@pytest.mark.parametrize("thing", [t for t in PUBLIC if inspect.isclass(t)], ids=lambda thing: thing.__name__)
+@pytest.mark.parametrize("thing", ESTIMATORS, ids=lambda thing: thing.__name__)
 def test_fitted_attributes_are_documented(thing):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=["a", "b", "c"])
     estimator = thing(2, max_iter=1).fit(X)
@@ -115,6 +120,18 @@ def test_fitted_attributes_are_documented(thing):
     if "ordered" in estimator.get_params():
         fitted.add("explained_variance_ratio_")
     assert fitted == set(_entries(_sections(estimator.__doc__)["Attributes"]))
+
+
+@pytest.mark.parametrize("thing", DISPLAYS, ids=lambda thing: thing.__name__)
+def test_drawn_attributes_are_documented(thing):
+    matplotlib.use("Agg")
+    X = np.random.default_rng(0).normal(size=(20, 4))
+    estimator = skae.AutoencoderTransformer(2, ordered=True, max_iter=1).fit(X)
+    display = thing.from_estimator(estimator, *([] if thing is skae.LossCurveDisplay else [X]))
+    plt.close("all")
+    drawn = {name for name in vars(display) if name.endswith("_")}
+    assert drawn == set(_entries(_sections(thing.__doc__)["Attributes"]))
+    assert set(vars(display)) - drawn == set(inspect.signature(thing).parameters)
 
 
 @pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
@@ -127,5 +144,5 @@ def test_public_methods_are_documented(thing):
 
 
 def _own_methods(cls):
-    methods = inspect.getmembers(cls, inspect.isfunction)
-    return [m for name, m in methods if not name.startswith("_") and m.__module__.startswith("skae")]
+    methods = inspect.getmembers(cls, inspect.isroutine)
+    return [m for name, m in methods if not name.startswith("_") and (m.__module__ or "").startswith("skae")]

@@ -10,7 +10,8 @@ import pytest
 import skae
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted((ROOT / "skae").glob("*.py"))
+MODULES = sorted((ROOT / "skae").rglob("*.py"))
+DISPLAYS = sorted((ROOT / "skae" / "_plot").glob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 PARTS = {"_bodies", "_codes", "_corruptions", "_bounds", "_likelihoods", "_losses"}
 KNOWN_TO_PARTS = {"numpy", "torch", *sys.stdlib_module_names}
@@ -59,7 +60,14 @@ def test_training_knows_no_other_file():
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_nothing_optional_is_imported(path):
     required = {"joblib", "numpy", "scipy", "skae", "sklearn", "skorch", "torch", *sys.stdlib_module_names}
-    assert _packages(path) <= required
+    assert _packages(path) - ({"matplotlib"} if path in DISPLAYS else set()) <= required
+
+
+@pytest.mark.parametrize("path", DISPLAYS, ids=lambda path: path.stem)
+def test_displays_know_no_torch_and_matplotlib_in_functions_only(path):
+    assert "torch" not in _packages(path)
+    top = ast.parse(path.read_text(encoding="utf-8")).body
+    assert not [node for node in top if isinstance(node, ast.Import | ast.ImportFrom) and "matplotlib" in ast.unparse(node)]
 
 
 def test_there_are_benchmarks():
@@ -124,3 +132,17 @@ def test_nothing_optional_is_needed():
         "print(*skae.AutoencoderTransformer(2, max_iter=2).fit(X).transform(X).shape)\n"
     )
     assert _run(program) == ["30", "2"]
+
+
+def test_displays_say_that_they_need_matplotlib():
+    program = ABSENT.format(optional=sorted(OPTIONAL)) + (
+        "import numpy, skae\n"
+        "from sklearn.decomposition import PCA\n"
+        "X = numpy.random.default_rng(0).normal(size=(30, 4))\n"
+        "for name in ('CodeMapDisplay', 'DepthCurveDisplay', 'ReconstructionDisplay'):\n"
+        "    try:\n"
+        "        getattr(skae, name).from_estimator(PCA(2).fit(X), X)\n"
+        "    except ImportError as error:\n"
+        "        print(str(error).split(' requires ')[0])\n"
+    )
+    assert _run(program) == [f"{name}Display.from_estimator" for name in ("CodeMap", "DepthCurve", "Reconstruction")]

@@ -1,0 +1,1 @@
+"""Displays, in the manner of scikit-learn's; matplotlib is imported where something is drawn."""

@@ -1,0 +1,134 @@
+"""R² against the number of components."""
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from skae._plot._common import by_name, last_step, merged, n_styles_used, new_axes, style
+from skae._scores import explained_variance
+
+_MAX_DEPTHS = 128  # up to which every depth is decoded
+
+
+class DepthCurveDisplay:
+    """R² of the reconstruction from the first components, against their number.
+
+    Make it with :meth:`from_estimator`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    depths : dict of str to ndarray of int
+        Numbers of components, by the name of each estimator.
+    scores : dict of str to ndarray of float
+        R² of the reconstruction from as many.
+
+    Attributes
+    ----------
+    lines_ : list of matplotlib Line2D
+        A curve for each estimator, with markers at 1, 2, 4, … components.
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+
+    See Also
+    --------
+    AutoencoderTransformer.explained_variance_curve : What is drawn.
+    AutoencoderTransformer.truncate : The estimator of a smaller depth.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import AutoencoderTransformer, DepthCurveDisplay
+    >>> X = load_digits().data
+    >>> autoencoder = AutoencoderTransformer(8, ordered=True, max_iter=5, random_state=0).fit(X)
+    >>> display = DepthCurveDisplay.from_estimator([PCA(8).fit(X), autoencoder], X)
+    >>> display.scores["PCA"].round(2)
+    array([0.15, 0.29, 0.4 , 0.49, 0.55, 0.59, 0.64, 0.67])
+    >>> plt.show()
+    """
+
+    def __init__(self, *, depths, scores):
+        self.depths = depths
+        self.scores = scores
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, ax=None, line_kw=None):
+        """Reconstruct the rows of X from the first components, of one estimator or several; none is fitted again.
+
+        Parameters
+        ----------
+        estimator : object, list of objects or dict of str to object
+            Fitted, with codes in an order: with `components_`, as PCA, or autoencoders that were fitted with
+            ``ordered=True``; or Pipelines that end in one. The keys of a dict name them.
+        X : array-like of shape (n_samples, n_features) or images
+            Rows to reconstruct. They are decoded once for each depth: a thousand of them tell enough.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        line_kw : dict, default=None
+            Keyword arguments for matplotlib's `plot`.
+
+        Returns
+        -------
+        display : DepthCurveDisplay
+            It holds what was computed, and what was drawn.
+
+        Raises
+        ------
+        ValueError
+            If the codes of an estimator have no order, or it cannot reconstruct.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        estimators = by_name(estimator)
+        for name, one in estimators.items():
+            if not any(hasattr(last_step(one), wanted) for wanted in ("components_", "explained_variance_ratio_")):
+                raise ValueError(
+                    f"The codes of {name} have no order: give an autoencoder fitted with ordered=True, or one with"
+                    " components_, as PCA."
+                )
+        curves = {name: _curve(one, X) for name, one in estimators.items()}
+        depths, scores = ({name: curve[i] for name, curve in curves.items()} for i in (0, 1))
+        return cls(depths=depths, scores=scores).plot(ax=ax, line_kw=line_kw)
+
+    def plot(self, ax=None, *, line_kw=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        line_kw : dict, default=None
+            Keyword arguments for matplotlib's `plot`.
+
+        Returns
+        -------
+        display : DepthCurveDisplay
+            It holds what was drawn.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        ax, self.lines_ = new_axes(ax), []
+        for name, depths in self.depths.items():
+            marked = np.flatnonzero(np.isin(depths, 2 ** np.arange(32)) | (depths == depths[-1])).tolist()
+            default = {"label": name, "markevery": marked, **style(n_styles_used(ax))}
+            self.lines_ += ax.plot(depths, self.scores[name], **merged(default, line_kw))
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set(xlabel="components", ylabel="R² of the reconstruction")
+        ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _curve(estimator, X):
+    """Depths, and the R² of the reconstruction from the first components."""
+    if hasattr(estimator, "explained_variance_curve"):
+        scores = estimator.explained_variance_curve(X)
+        return np.arange(1, len(scores) + 1), scores
+    codes = np.asarray(estimator.transform(X))
+    depths = np.arange(1, codes.shape[1] + 1)
+    if len(depths) > _MAX_DEPTHS:
+        powers, between = 2 ** np.arange(len(depths).bit_length()), np.geomspace(1, len(depths), _MAX_DEPTHS)
+        depths = np.unique(np.r_[powers, between].round().astype(int))
+    cut = (np.where(np.arange(codes.shape[1]) < depth, codes, 0) for depth in depths)
+    return depths, np.array([explained_variance(X, np.asarray(estimator.inverse_transform(codes))) for codes in cut])
