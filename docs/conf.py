@@ -1,11 +1,14 @@
 """Sphinx's settings: `sphinx-build -W --keep-going -b html docs docs/_build/html` builds the pages, without a network."""
 
+import os
 import re
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import skae
+
+os.environ["COLUMNS"] = "150"  # rich, which draws the progress bars of an example, has no terminal to measure
 
 project = "skae"
 author = "the skae developers"
@@ -41,7 +44,6 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/examples",
     "doc_module": ("skae",),
     "reference_url": {"skae": None},
-    "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_signature": False,
     "write_computation_times": False,

@@ -29,5 +29,5 @@ ConfusionMatrixDisplay.from_estimator(pipeline, held_out, y_held_out, colorbar=F
 
 # %%
 # What the codes hold: the steps before the classifier lead back to images.
-display = ReconstructionDisplay.from_estimator(pipeline[:-1], held_out)
+display = ReconstructionDisplay.from_estimator({"from 8 numbers": pipeline[:-1]}, held_out)
 figure = display.figure_

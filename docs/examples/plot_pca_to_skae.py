@@ -17,9 +17,9 @@ from skae import AutoencoderTransformer, LossCurveDisplay, ReconstructionDisplay
 
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 pca = PCA(8).fit(X_train)
-autoencoder = AutoencoderTransformer(8, random_state=0).fit(X_train)
-display = ReconstructionDisplay.from_estimator([pca, autoencoder], X_test, n_images=8)
-figure, scores = display.figure_, {"PCA": display.scores["PCA"], "skae": display.scores["AutoencoderTransformer"]}
+autoencoder = AutoencoderTransformer(8, max_iter=60, random_state=0).fit(X_train)
+display = ReconstructionDisplay.from_estimator({"PCA": pca, "skae": autoencoder}, X_test)
+figure, scores = display.figure_, display.scores
 
 # %%
 # How it got there: epoch 0 is PCA.
