@@ -60,19 +60,27 @@ def pca(X, border, n_components, *, random_state, chunk_size=1024):
 
 
 @dataclass
-class ProbabilisticAnchor(Anchor):
-    """Linear Gaussian model whose evidence lower bound is exact.
+class ProbabilisticAnchor:
+    """Linear Gaussian model whose evidence lower bound is exact; an :class:`Anchor` whose decoder has its encoder.
 
     Parameters
     ----------
+    decoder : ndarray of shape (n_features, n_components)
+        With orthogonal columns.
     variance : ndarray of shape (n_components,)
         Of the code given a row, at most 1.
     noise_variance : float
         Of a feature given the code.
     """
 
+    decoder: np.ndarray
     variance: np.ndarray
     noise_variance: float
+
+    @property
+    def encoder(self):
+        """Of the posterior's mean, (n_components, n_features)."""
+        return self.decoder.T * (self.variance / self.noise_variance)[:, None]
 
     def log_density(self, u):
         """Log density of each row of a tensor (n,), in nats and the network's units: the bound itself, as it has no gap."""
@@ -182,13 +190,10 @@ def _logistic(anchor, u, x, noise):
 def _probabilistic(components, values, noise_variance, n_components):
     """Anchor of probabilistic PCA with that noise variance."""
     rank, n_features = components.shape
-    encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_features, n_components))
+    decoder, variance = np.zeros((n_features, n_components)), np.ones(n_components)
     values = np.maximum(values, noise_variance)
-    gain = np.sqrt(values - noise_variance)
-    encoder[:rank], decoder[:, :rank] = (gain / values)[:, None] * components, components.T * gain
-    variance = np.ones(n_components)
-    variance[:rank] = noise_variance / values
-    return ProbabilisticAnchor(encoder, decoder, variance, float(noise_variance))
+    decoder[:, :rank], variance[:rank] = components.T * np.sqrt(values - noise_variance), noise_variance / values
+    return ProbabilisticAnchor(decoder, variance, float(noise_variance))
 
 
 def _principal_components(X, border, n_components, random_state, chunk_size=1024):

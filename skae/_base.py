@@ -1,4 +1,4 @@
-"""What all estimators share: fit, transform and back, scores, files."""
+"""What all estimators share: fit, transform and back, scores."""
 
 import math
 import warnings
@@ -21,6 +21,8 @@ from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
 from skae._codes import Ordered, Plain, cut
+from skae._files import FileMixin
+from skae._frames import check_order, in_container
 from skae._kinds import KINDS, spatial_width
 from skae._losses import LOSSES, Reconstruction
 from skae._networks import Autoencoder
@@ -47,7 +49,7 @@ class _Data(NamedTuple):
     seed: int
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseAutoencoder(FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Everything but the parts that a subclass names by its hooks: body, code, corruption and loss."""
 
     _parameter_constraints: dict = {
@@ -336,8 +338,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         data = self._damage(module, data)
         if self._architecture["anchored"]:
             self._start_at_anchor(module, data)
-        if self._target_border.is_bounded:
-            module.output.set_bounds(*self._target_border.standardized_bounds)
         return module, data
 
     def _build(self, seed=0):
@@ -346,7 +346,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         code = self._code(architecture)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return Autoencoder(
+            module = Autoencoder(
                 KINDS[architecture["kind"]].body(architecture, code.width(architecture["n_components"])),
                 code,
                 self._output(architecture),
@@ -356,6 +356,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 n_outputs=architecture["n_outputs"],
                 anchored=architecture["anchored"],
             )
+        if self._target_border.is_bounded:
+            module.output.set_bounds(*self._target_border.standardized_bounds)
+        return module
 
     def _split(self, X, target, X_val, target_val, device, rng, seed):
         """Rows to train on and rows to choose the epoch by."""
@@ -434,9 +437,15 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), of the dtype of X
-            Reconstructed rows.
+            Reconstructed rows. With `set_output` a frame with the columns that `fit` saw and the index of X.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns, or the names of the codes in another order.
         """
         check_is_fitted(self)
+        check_order(X, self.get_feature_names_out())
         codes = check_array(X, dtype=_FLOATS)
         if codes.shape[1] != self.n_components_:
             raise ValueError(
@@ -445,7 +454,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             )
         unit = codes.dtype.type(self._code_unit)
         rows = self._target_border.unstandardize(self._apply(Autoencoder.decode, codes, lambda Z: Z / unit))
-        return self._from_rows(rows)
+        return self._give_back(rows, X)
 
     def reconstruct(self, X):
         """``inverse_transform(transform(X))`` in one pass.
@@ -458,9 +467,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features), of the dtype of X
-            Reconstructed rows.
+            Reconstructed rows. With `set_output` a frame, as of `inverse_transform`.
         """
-        return self._from_rows(self._reconstruct(self._validate_rows(X)))
+        return self._give_back(self._reconstruct(self._validate_rows(X)), X)
 
     def score(self, X, y=None, sample_weight=None):
         r"""R² of the reconstruction, all features together.
@@ -584,6 +593,15 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_is_fitted(self)
         return validate_data(self, self._to_rows(X), dtype=_FLOATS, reset=False)
 
+    def _give_back(self, rows, given):
+        """Reconstructed rows in the form and container that the user gets them in."""
+        return in_container(self._from_rows(rows), given, self, self._names_out)
+
+    @property
+    def _names_out(self):
+        """Names of the columns of reconstructed rows."""
+        return getattr(self, "feature_names_in_", None)
+
     def _reconstruct(self, X):
         return self._target_border.unstandardize(self._apply(lambda module, u: module(u)[0], X, self._border.standardize))
 
@@ -600,34 +618,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Where to apply the network to rows of that dtype: Apple's GPUs have no float64."""
         device = torch.device(self.net_.device)
         return torch.device("cpu") if device.type == "mps" and dtype == np.float64 else device
-
-    # Files: the fitted state is numpy; the net is made again from it, on the device that is there
-
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            net = state.pop("net_")
-            state["_weights"] = {name: w.numpy(force=True) for name, w in net.module_.state_dict().items()}
-            state["_history"] = list(net.history)
-        return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        weights, history = state.pop("_weights", None), state.pop("_history", None)
-        super().__setstate__(state)
-        if weights is not None:
-            self.net_ = self._restore_net(weights, history)
-
-    def _restore_net(self, weights, history):
-        module = self._build()
-        module.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
-        try:
-            device = find_device(self.device)
-        except ValueError:  # fitted on a device that is not here
-            device = find_device("auto")
-        net = make_net(module.eval(), self._objective(), device)
-        net.history.extend(history)
-        return net
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

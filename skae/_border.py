@@ -27,7 +27,7 @@ class Border:
     mean : ndarray of shape (n_features,), float64
     scale : float
         In the unit of the data.
-    lower, upper : ndarray of shape (n_features,), float64
+    lower, upper : ndarray of shape (n_features,), or () where no feature has a bound, float64
         Bounds of the output in the unit of the data; infinite where there is none.
     """
 
@@ -109,7 +109,7 @@ def measure(X, *, standardize, bounded, everywhere=False, chunk_size=1024):
             f"X has values too large to train on: its largest is {np.abs(X).max():.3g}, and the variance overflows. Rescale"
             " its columns, for instance with sklearn.preprocessing.StandardScaler or RobustScaler."
         )
-    no_bounds = np.full(n_features, -np.inf), np.full(n_features, np.inf)
+    no_bounds = np.array(-np.inf), np.array(np.inf)
     lower, upper = bounds(X, everywhere=everywhere, chunk_size=chunk_size) if bounded else no_bounds
     if standardize:
         border = Border(mean, scale or 1.0, lower, upper)  # a scale of 0: all columns are constant

@@ -60,13 +60,13 @@ class StraightThroughClip(nn.Module):
     Parameters
     ----------
     n_features : int
-        Length of the buffers `lower` and `upper`, infinite until they are set.
+        Length of the buffers `lower` and `upper`, infinite until they are set. No file has them: the border knows them.
     """
 
     def __init__(self, n_features):
         super().__init__()
-        self.register_buffer("lower", torch.full((n_features,), -torch.inf))
-        self.register_buffer("upper", torch.full((n_features,), torch.inf))
+        self.register_buffer("lower", torch.full((n_features,), -torch.inf), persistent=False)
+        self.register_buffer("upper", torch.full((n_features,), torch.inf), persistent=False)
 
     def set_bounds(self, lower, upper):
         """Set the bounds from arrays of shape (n_features,)."""

@@ -30,21 +30,19 @@ class Corruption(nn.Module):
 
     Notes
     -----
-    What it holds of the data are buffers, to be set by `set_data`, so that they follow the module to its device.
+    What its draws need of the data are buffers, to be set by `set_data`, so that they follow the module to its device.
     """
-
-    _BUFFERS = ("mean", "scale", "lower", "upper", "low", "high", "fill")
 
     def __init__(self, draw, noise_level, n_features, image_shape=None):
         super().__init__()
         self.draw = draw
         self.noise_level = noise_level
         self.image_shape = image_shape
-        for name in self._BUFFERS:
+        for name in _NEEDS.get(draw, ("mean", "scale")):
             self.register_buffer(name, torch.zeros(() if name == "scale" else n_features))
 
     def set_data(self, **values):
-        """Set what draws need, as arrays of shape (n_features,).
+        """Set what draws need, of these arrays of shape (n_features,).
 
         Parameters
         ----------
@@ -57,8 +55,8 @@ class Corruption(nn.Module):
         fill : ndarray
             What "masking" and "erase" set.
         """
-        for name in self._BUFFERS:
-            getattr(self, name).copy_(torch.as_tensor(values[name]))
+        for name, buffer in self.named_buffers():
+            buffer.copy_(torch.as_tensor(values[name]))
 
     def forward(self, u, rng):
         return self.draw(self, u, rng)
@@ -137,3 +135,5 @@ def by_function(function, shape=None):
 
 
 CORRUPTIONS = {"erase": erase, "gaussian": gaussian, "masking": masking, "salt_and_pepper": salt_and_pepper}
+# What each draws from; a user's function takes the unit of the data.
+_NEEDS = {erase: ("fill",), gaussian: ("scale", "lower", "upper"), masking: ("fill",), salt_and_pepper: ("low", "high")}

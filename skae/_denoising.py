@@ -8,7 +8,7 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.utils import check_array, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
 from skae import _anchors
 from skae._base import BaseAutoencoder, unchanged_on_failure
@@ -297,6 +297,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         if (X_val is None) != (X_val_target is None):
             raise ValueError("X_val and X_val_target belong together where X_target is given: give both, or neither.")
         target, self._output_shape = self._validate_target("X_target", X_target, X)
+        self._target_names = _get_feature_names(X_target)
         if X_val is None:
             return target, None
         target_val, _ = self._validate_target("X_val_target", X_val_target, X_val)
@@ -375,6 +376,10 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
     # Apply
 
+    @property
+    def _names_out(self):
+        return self._target_names if self._is_paired else super()._names_out
+
     def denoise(self, X):
         """Clean rows of damaged ones; nothing is drawn.
 
@@ -386,7 +391,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Returns
         -------
         X_clean : ndarray of shape (n_samples, n_outputs) or images, of the dtype of X
-            In the form of the clean rows that `fit` was given.
+            In the form of the clean rows that `fit` was given. With `set_output` a frame, as of `inverse_transform`.
         """
         return self.reconstruct(X)
 

@@ -264,8 +264,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             if rows is not None:
                 check_unit_interval(rows, name, "likelihood='gaussian'")
         border, mean = measure(X, standardize=True, bounded=False)
-        nowhere = np.full(X.shape[1], np.inf)
-        return border, Border(np.zeros(X.shape[1]), 1.0, -nowhere, nowhere), mean
+        return border, Border(np.zeros(X.shape[1]), 1.0, np.array(-np.inf), np.array(np.inf)), mean
 
     def _describe(self, data):
         """Say what the components tell, and warn of a density or a code that is none."""

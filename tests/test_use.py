@@ -14,7 +14,13 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skae import AutoencoderTransformer, reconstruction_score
+from skae import (
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+    reconstruction_score,
+)
 
 
 def _make(n_components=3, **parameters):
@@ -129,7 +135,35 @@ def test_weights_are_routed_to_the_score_of_a_pipeline(digits, rng):
     assert score != pytest.approx(pipeline[-1].score(X), abs=1e-6)
 
 
-def test_shown_in_a_notebook(digits):
-    for estimator in (_make(), _make().fit(digits)):
-        assert "AutoencoderTransformer" in estimator._repr_html_()
-        assert repr(estimator).startswith("AutoencoderTransformer(")
+CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_shown_in_a_notebook(digits, cls):
+    small = {"channels": (4,)} if cls is ConvAutoencoderTransformer else {"hidden_layer_sizes": (8,)}
+    estimator = cls(3, max_iter=1, **small)
+    assert "Not fitted" in estimator._repr_html_()
+    text = repr(estimator)
+    fitted = estimator.fit(digits)
+    shown = fitted._repr_html_()
+    for name in ("n_components_", "mean_", "best_iter_", "net_", f"{cls.__name__.lower()}2"):
+        assert f">{name}<" in shown
+    assert repr(fitted) == text
+    assert len(text) < 80
+    # Of a long history no more is shown than of a short one.
+    fitted.net_.history.extend([dict(fitted.history_[0]) for _ in range(500)])
+    fitted.loss_curve_ *= 500
+    assert len(fitted._repr_html_()) < len(shown) + 300
+    assert repr(fitted) == text
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_parameter_and_attribute_can_be_linked_to_its_documentation(digits, cls, monkeypatch):
+    monkeypatch.setattr(cls, "_doc_link_module", "skae")
+    monkeypatch.setattr(cls, "_doc_link_template", "https://example.org/{estimator_module}.{estimator_name}.html")
+    fitted = cls(3, max_iter=0).fit(digits)
+    shown = fitted._repr_html_()
+    attributes = [name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")]
+    for name in (*fitted.get_params(), *attributes, "history_"):
+        assert f"position-anchor: --doc-link-{name};" in shown  # with its description
+        assert f'href="https://example.org/skae.{cls.__name__}.html#:~:text={name},-' in shown

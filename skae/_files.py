@@ -1,0 +1,82 @@
+"""Files: the fitted state as arrays and plain values, from which the net is made again on the device that is there."""
+
+import json
+import warnings
+import zlib
+from copy import copy
+
+import numpy as np
+import torch
+from sklearn.exceptions import InconsistentVersionWarning
+
+import skae
+from skae._training import find_device, make_net
+
+_CURVES = ("loss_curve_", "validation_scores_")
+
+
+class FileMixin:
+    """Pickling, which joblib, skops and `copy` use too, for an estimator with a net."""
+
+    def __getstate__(self):
+        state = super().__getstate__() | {"_skae_version": skae.__version__}
+        if "net_" in state:
+            if self.skorch_callbacks:
+                state["skorch_callbacks"] = [_before_fit(callback) for callback in self.skorch_callbacks]
+            net = state.pop("net_")
+            state["_weights"] = {name: w.numpy(force=True) for name, w in net.module_.state_dict().items()}
+            state["_history"] = zlib.compress(json.dumps(net.history, default=_to_json).encode())
+        return state | {name: np.array(state[name]) for name in _CURVES if name in state}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_skae_version", "unknown")
+        if version != skae.__version__:
+            name = type(self).__name__
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=name, current_sklearn_version=skae.__version__, original_sklearn_version=version
+                ),
+                stacklevel=2,
+            )
+        weights, history = state.pop("_weights", None), state.pop("_history", None)
+        super().__setstate__(state | {name: state[name].tolist() for name in _CURVES if name in state})
+        try:
+            if weights is not None:
+                self.net_ = self._restore_net(weights, json.loads(zlib.decompress(history)))
+            elif "n_iter_" in state:
+                raise KeyError("_weights")
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, zlib.error) as error:
+            raise ValueError(
+                f"This is no whole {type(self).__name__}: its weights, sizes and history do not make a network. The file is"
+                f" damaged or changed, or of another version (it says {version}, here is {skae.__version__})."
+            ) from error
+
+    def _restore_net(self, weights, history):
+        """The net of the fitted architecture with those weights, ready to be applied."""
+        module = self._build()
+        module.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
+        try:
+            device = find_device(self.device)
+        except ValueError:  # fitted on a device that is not here
+            device = find_device("auto")
+        net = make_net(module.eval(), self._objective(), device)
+        net.history.extend(history)
+        return net
+
+
+def _before_fit(callback):
+    """A callback, or a pair with its name, without what it has kept of a fit: that may be the optimiser, or rows."""
+    if isinstance(callback, tuple):
+        return (*callback[:-1], _before_fit(callback[-1]))
+    if isinstance(callback, type):
+        return callback
+    callback = copy(callback)
+    for name in [name for name in vars(callback) if name.endswith("_") and not name.startswith("_")]:
+        delattr(callback, name)
+    return callback
+
+
+def _to_json(value):
+    """What callbacks record beside plain values: arrays and tensors as lists, anything else as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,0 +1,38 @@
+"""Frames: rows on their way out, in the container that scikit-learn's `set_output` names."""
+
+from sklearn.utils._set_output import _get_container_adapter
+from sklearn.utils.validation import _get_feature_names
+
+
+def in_container(rows, given, estimator, names):
+    """The rows in the container that `transform` of the estimator gives codes in.
+
+    `set_output` does so for `transform` alone, whose columns are the codes'.
+
+    Parameters
+    ----------
+    rows : ndarray
+        Images of more than two dimensions stay an array.
+    given : object
+        What the rows were made of; a pandas frame gives them its index.
+    estimator : object
+        Whose `set_output`, or else the global configuration, decides.
+    names : ndarray of str or None
+        Of the columns; None leaves them to the container.
+    """
+    adapter = _get_container_adapter("transform", estimator)
+    return rows if adapter is None or rows.ndim != 2 else adapter.create_container(rows, given, columns=names)
+
+
+def check_order(codes, names):
+    """Refuse a frame whose columns are those of the names, but in another order."""
+    given = _get_feature_names(codes)
+    if given is not None and list(given) != list(names) and sorted(given) == sorted(names):
+        raise ValueError(
+            f"X has the columns {_shown(given)}, but the codes are {_shown(names)}: select them in that order,"
+            " X[estimator.get_feature_names_out()]."
+        )
+
+
+def _shown(names):
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
