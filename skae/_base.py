@@ -6,12 +6,14 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_array, check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
@@ -28,7 +30,7 @@ from skae._losses import LOSSES, Reconstruction
 from skae._networks import Autoencoder
 from skae._scores import explained_variance
 from skae._summary import summarize
-from skae._training import find_device, fit_net, make_net, training_settings
+from skae._training import Epochs, count_epochs, find_device, fit_net, make_net, training_settings
 
 _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
@@ -49,7 +51,7 @@ class _Data(NamedTuple):
     seed: int
 
 
-class BaseAutoencoder(FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseAutoencoder(FileMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Everything but the parts that a subclass names by its hooks: body, code, corruption and loss."""
 
     _parameter_constraints: dict = {
@@ -162,9 +164,10 @@ class BaseAutoencoder(FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
             If the loss is no longer finite; the best epoch until then is kept.
         """
         with unchanged_on_failure(self):
-            device, X = self._validate(X)
-            X_val = self._validate_validation_rows(X_val, X)
-            self._fit(X, self._own_target(X), X_val, self._own_target(X_val), device)
+            device, rows = self._validate(X)
+            X_val = self._validate_validation_rows(X_val, rows)
+            told = {"estimator": self, "X": X, "y": X if y is None else y}
+            self._fit(rows, self._own_target(rows), X_val, self._own_target(X_val), device, told)
         return self
 
     def _validate(self, X):
@@ -216,8 +219,13 @@ class BaseAutoencoder(FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
             raise ValueError(f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
         return X_val
 
-    def _fit(self, X, target, X_val, target_val, device):
-        """Train on validated rows; a target of None are the rows themselves."""
+    @with_callbacks  # here, where a failure has not been undone yet
+    def _fit(self, X, target, X_val, target_val, device, told):
+        """Train on validated rows; a target of None are the rows themselves.
+
+        `told` is what scikit-learn's callbacks are told, with rows as the user gave them, which the methods take. Their `y`
+        is the target: a ScoringMonitor gives no score without.
+        """
         self._seed = seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         self._border, self._target_border, self.mean_ = self._measure_borders(X, target, X_val, target_val)
         self.n_components_ = self._resolve_n_components(len(X))
@@ -232,9 +240,25 @@ class BaseAutoencoder(FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
         }
         rng = np.random.default_rng(seed)
         data = self._split(X, target, X_val, target_val, device, rng, seed)
+        n_epochs = count_epochs(self.max_iter, self.batch_size, len(data.train))
+        context = self._init_callback_context(max_subtasks=n_epochs).call_on_fit_task_begin(**told)
         module, data = self._start(data)
-        self.net_ = self._make_net(module, device, len(data.train), rng)
-        curves = fit_net(self.net_, data.train, data.validation, rng=torch.Generator(device).manual_seed(seed))
+        net = self._make_net(module, device, len(data.train), rng)
+        epochs = Epochs(context, told, partial(self._fitted_by, data))
+        curves = fit_net(net, data.train, data.validation, rng=torch.Generator(device).manual_seed(seed), epochs=epochs)
+        self._publish(data, net, curves)
+        context.call_on_fit_task_end(**told, reconstruction_attributes={})
+
+    def _fitted_by(self, data, net, curves):
+        """Attributes of the estimator as it is fitted by an epoch after which training goes on."""
+        fitted = copy(self)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what there is to say is said at the end
+            fitted._publish(data, net, curves)
+        return vars(fitted)
+
+    def _publish(self, data, net, curves):
+        self.net_ = net
         self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
         self.n_iter_ = len(self.loss_curve_)
         self._describe(data)
@@ -265,7 +289,7 @@ class BaseAutoencoder(FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMix
                 f"n_components={self.n_components!r} is not reached: R² of the validation rows is {reached:.4f} with all"
                 f" {high} components, which are kept.",
                 UserWarning,
-                stacklevel=6,  # the caller of `fit`
+                stacklevel=8,  # the caller of `fit`
             )
             return
         while high - low > 1:

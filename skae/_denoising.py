@@ -283,10 +283,12 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         """
         with unchanged_on_failure(self):
             self._is_paired = X_target is not None
-            device, X = self._validate(X)
-            X_val = self._validate_validation_rows(X_val, X)
-            target, target_val = self._validate_targets(X, X_target, X_val, X_val_target)
-            self._fit(X, target, X_val, target_val, device)
+            device, rows = self._validate(X)
+            X_val = self._validate_validation_rows(X_val, rows)
+            target, target_val = self._validate_targets(rows, X_target, X_val, X_val_target)
+            clean, metadata = (X_target, {"X_target": X_target}) if self._is_paired else (X, None)
+            told = {"estimator": self, "X": X, "y": clean if y is None else y, "metadata": metadata}
+            self._fit(rows, target, X_val, target_val, device, told)
         return self
 
     def _validate_targets(self, X, X_target, X_val, X_val_target):

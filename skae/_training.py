@@ -125,6 +125,26 @@ class Net(NeuralNet):
         self.history.record(f"{prefix}_loss", float(total) / n_rows)
 
 
+class EpochLog(PrintLog):
+    """Print a line an epoch, the start included: loss, validation score, whether it is the best so far, seconds.
+
+    What callbacks of the user record is printed too.
+    """
+
+    def __init__(self):
+        super().__init__(keys_ignored=["valid_loss", "dur"])
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.first_iteration_:
+            self.first_iteration_ = False
+            start = {"epoch": 0, "valid_score": net.baseline_score_, "valid_loss_best": True}
+            self._sink(self.table(dict.fromkeys(net.history[-1]) | start), net.verbose)  # of the same columns
+        super().on_epoch_end(net, **kwargs)
+
+    def table(self, row):
+        return super().table({**row, "event_best": row["valid_loss_best"], "event_seconds": row["dur"]})
+
+
 class Curves(NamedTuple):
     """What a fit leaves beside the weights."""
 
@@ -132,6 +152,42 @@ class Curves(NamedTuple):
     validation_scores: list
     baseline_score: float
     best_iter: int
+
+
+class Epochs:
+    """Tells scikit-learn's callbacks of the epochs, which are subtasks of the fit.
+
+    Parameters
+    ----------
+    context : sklearn.callback.CallbackContext
+        Of the fit.
+    told : dict
+        What callbacks are told at each call: the estimator, and what they may ask for.
+    fitted : callable
+        Called with a net and :class:`Curves`, where a callback asks for the estimator as it would be fitted by an epoch.
+    """
+
+    def __init__(self, context, told, fitted):
+        self.context = context
+        self.told = told
+        self.fitted = fitted
+
+    def begin(self):
+        self._epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.told)
+
+    def end(self, net, module, curves):
+        """Whether a callback asks to stop. A copy of the net with the weights of `module` is made where one asks for it."""
+
+        def attributes():
+            snapshot = make_net(deepcopy(module), net.criterion, net.device)
+            snapshot.history.extend(net.history)
+            return self.fitted(snapshot, curves)
+
+        return self._epoch.call_on_fit_task_end(**self.told, reconstruction_attributes=attributes)
+
+    def end_unfitted(self):
+        """End an epoch after which the weights are no longer numbers."""
+        self._epoch.call_on_fit_task_end(**self.told)
 
 
 def make_net(module, objective, device, optimizer=None, **settings):
@@ -152,13 +208,19 @@ def find_device(device):
     return torch.device(device)
 
 
+def count_epochs(max_iter, batch_size, n_rows):
+    """Length of the schedule for `n_rows` training rows."""
+    if max_iter != "auto":
+        return max_iter
+    return int(np.clip(round(AUTO_STEPS / math.ceil(n_rows / min(batch_size, n_rows))), *AUTO_EPOCHS))
+
+
 def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter, n_rows, skorch_callbacks, verbose, rng):
     """Settings of the net for `n_rows` training rows: optimiser, one-cycle learning rate, batches, callbacks."""
     batch_size = min(batch_size, n_rows)
+    max_epochs = count_epochs(max_iter, batch_size, n_rows)
     n_batches = math.ceil(n_rows / batch_size)
-    if max_iter == "auto":
-        max_iter = int(np.clip(round(AUTO_STEPS / n_batches), *AUTO_EPOCHS))
-    n_steps = max(3, max_iter * n_batches)  # the schedule divides by the lengths of its two phases less one
+    n_steps = max(3, max_epochs * n_batches)  # the schedule divides by the lengths of its two phases less one
     schedule = LRScheduler(
         torch.optim.lr_scheduler.OneCycleLR,
         step_every="batch",
@@ -171,10 +233,10 @@ def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter
     for callback in skorch_callbacks or []:
         if not hasattr(callback[-1] if isinstance(callback, tuple) else callback, "on_train_begin"):
             raise ValueError(f"skorch_callbacks holds {callback!r}: give callbacks of skorch, or (name, callback) pairs.")
-    printing = [("timer", EpochTimer()), ("print_log", PrintLog())] if verbose else []
+    printing = [("timer", EpochTimer()), ("print_log", EpochLog())] if verbose else []
     return {
         "lr": learning_rate_init,
-        "max_epochs": max_iter,
+        "max_epochs": max_epochs,
         "batch_size": batch_size,
         "iterator_train": Batches,
         "iterator_train__rng": rng,
@@ -196,7 +258,7 @@ def _optimizer_settings(optimizer, alpha):
     return {"optimizer": optimizer, **settings}
 
 
-def fit_net(net, train, validation, *, rng):
+def fit_net(net, train, validation, *, rng, epochs):
     """Train for the net's `max_epochs` and keep the epoch with the best validation score, 0 included.
 
     The weights of an epoch are the average that :class:`Averaging` has at its end. An epoch is kept only where clearly more
@@ -210,6 +272,8 @@ def fit_net(net, train, validation, *, rng):
         Rows to train on and rows to choose the epoch by.
     rng : torch.Generator
         Of everything that the module draws.
+    epochs : Epochs
+        Told of each epoch; may end the training.
 
     Returns
     -------
@@ -224,13 +288,14 @@ def fit_net(net, train, validation, *, rng):
     objective = net.criterion_
     reference = objective.reference(held_out, len(validation))
     start_losses = _row_losses(net.module_.eval(), objective, held_out)
-    baseline_score = best_score = objective.score(start_losses.mean().item(), reference)
+    net.baseline_score_ = baseline_score = best_score = objective.score(start_losses.mean().item(), reference)
     best_iter, best_weights = 0, deepcopy(net.module_.state_dict())
     loss_curve, validation_scores = [], []
 
     net.notify("on_train_begin", X=train, y=None)
     averaged = dict(net.callbacks_)["averaging"].module_
     for epoch in range(1, net.max_epochs + 1):
+        epochs.begin()
         net.notify("on_epoch_begin", dataset_train=train, dataset_valid=validation)
         net.run_single_epoch(batches, training=True, prefix="train", step_fn=net.train_step, rng=rng)
         losses = _row_losses(averaged, objective, held_out)
@@ -248,10 +313,13 @@ def fit_net(net, train, validation, *, rng):
                 f"The loss is no longer finite after epoch {epoch} (training {loss_curve[-1]}, validation {loss}); the"
                 f" weights of epoch {best_iter} are kept. A smaller learning_rate_init than {net.lr:g} may help.",
                 ConvergenceWarning,
-                stacklevel=5,  # the caller of `fit`
+                stacklevel=6,  # the caller of `fit`
             )
+            epochs.end_unfitted()
             break
-        if _asks_to_stop(net, dataset_train=train, dataset_valid=validation):
+        curves = Curves([*loss_curve], [*validation_scores], baseline_score, best_iter)  # of a fit that goes on
+        stops = _asks_to_stop(net, dataset_train=train, dataset_valid=validation)
+        if epochs.end(net, averaged, curves) or stops:
             break
     net.notify("on_train_end", X=train, y=None)
 

@@ -282,7 +282,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                     f" n_components than {self.n_components_}, or leave out columns that others determine. Or the columns"
                     " differ widely in scale: standardise them, for instance with sklearn.preprocessing.StandardScaler.",
                     UserWarning,
-                    stacklevel=5,  # the caller of `fit`
+                    stacklevel=7,  # the caller of `fit`
                 )
                 return
         if self._architecture["anchored"]:
@@ -295,7 +295,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 " the posterior of the others has collapsed to the prior. Try a beta smaller than"
                 f" {self.beta:g}, a smaller n_components or, where init is 'random', init='pca'.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=7,
             )
 
     # Parts

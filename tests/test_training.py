@@ -1,3 +1,4 @@
+import re
 import warnings
 
 import numpy as np
@@ -7,10 +8,10 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from torch.utils.data import TensorDataset
 
-from skae import AutoencoderTransformer, _training
+from skae import AutoencoderTransformer, VAETransformer, _training
 from skae._training import Batches, find_device, training_settings
 
 
@@ -396,13 +397,36 @@ def test_batches_are_no_larger_than_the_data(digits):
     assert estimator.n_iter_ == 2
 
 
-def test_verbose_prints_a_line_an_epoch(digits, capsys):
-    _fit(digits, max_iter=3)
-    assert capsys.readouterr().out == ""
-    _fit(digits, max_iter=3, verbose=1)
-    lines = capsys.readouterr().out.strip().splitlines()
-    assert "valid_score" in lines[0]
-    assert len(lines) == 2 + 3  # header, rule, epochs
+def _columns(printed):
+    """Cells of a printed table by their header."""
+    header, rule, *lines = printed.splitlines()
+    ends = [match.end() for match in re.finditer("-+", rule)]
+    cells = [[line[start:end].strip() for start, end in zip([0, *ends], [*ends[:-1], None], strict=False)] for line in lines]
+    return dict(zip(header.split(), zip(*cells, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("estimator", [AutoencoderTransformer, VAETransformer])
+def test_verbose_prints_a_line_an_epoch(digits, capsys, estimator):
+    parameters = {"max_iter": 6, "learning_rate_init": 0.02, "random_state": 0}
+    estimator(2, **parameters).fit(digits)
+    assert capsys.readouterr() == ("", "")
+    fitted = estimator(2, verbose=1, **parameters).fit(digits)
+    shown = _columns(capsys.readouterr().out)
+    assert list(shown) == ["epoch", "train_loss", "valid_score", "best", "seconds"]
+    assert shown["epoch"] == tuple(map(str, range(7)))
+    assert shown["train_loss"] == ("", *(f"{loss:.4f}" for loss in fitted.loss_curve_))
+    assert shown["valid_score"] == tuple(f"{score:.4f}" for score in (fitted.baseline_score_, *fitted.validation_scores_))
+    assert shown["best"] == ("+", *("+" if best else "" for best in fitted.history_[:, "valid_loss_best"]))
+    assert fitted.best_iter_ == max(epoch for epoch, best in enumerate(shown["best"]) if best)
+    assert shown["seconds"][0] == ""
+    assert all(float(seconds) > 0 for seconds in shown["seconds"][1:])
+
+
+def test_verbose_prints_what_callbacks_record(digits, capsys):
+    scoring = EpochScoring(lambda net, X, y: 12.5, name="of_mine", lower_is_better=None, use_caching=False)
+    _fit(digits, max_iter=2, verbose=1, skorch_callbacks=[scoring])
+    shown = _columns(capsys.readouterr().out)
+    assert shown["of_mine"] == ("", "12.5000", "12.5000")
 
 
 # Devices
