@@ -58,7 +58,6 @@ html_math_renderer = "mathml"
 html_theme_options = {"navbar_end": ["theme-switcher"], "footer_end": [], "secondary_sidebar_items": ["page-toc"]}
 
 
-
 SKLEARN = "https://scikit-learn.org/stable/"
 SKLEARN_PAGES = {  # what inherited docstrings refer to
     "df_output_transform": "modules/compose.html",
@@ -85,7 +84,7 @@ def visit_math(translator, node):
 
 def point_at_the_site(app, docname, source):
     """Links of a page that lead to files, as on GitHub, to the pages made of them; names of the API to theirs."""
-    if not (app.env.doc2path(docname).suffix == ".md"):
+    if app.env.doc2path(docname).suffix != ".md":
         return
     page = re.sub(r"\((\.\./)?examples/(\w+)\.py\)", r"(\1auto_examples/\2.rst)", source[0])
     page = page.replace("(../benchmarks/README.md)", "(benchmarks.md)")

@@ -2,8 +2,9 @@
 
 python docs/figures.py
 
-A page says in a comment what a figure is, in pandas' words and with Python's format, where each file is a name and `of` finds
-rows: ``<!-- {of(mnist_test, method="PCA", depth=8).r2:.3f} -->0.443``. The comment of a table stands alone on the line above.
+A page says in a comment what a figure is, in pandas' words and with Python's format, where each file is a name and `of`
+finds rows: ``<!-- {of(mnist_test, method="PCA", depth=8).r2:.3f} -->0.443``. The comment of a table stands alone on the line
+above it.
 """
 
 import re
