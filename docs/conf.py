@@ -8,7 +8,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 import skae
 
-os.environ["COLUMNS"] = "150"  # rich, which draws the progress bars of an example, has no terminal to measure
+os.environ["COLUMNS"] = "120"  # rich, which draws the progress bars of an example, has no terminal to measure
 
 project = "skae"
 author = "the skae developers"
