@@ -24,7 +24,7 @@ from skae import AutoencoderTransformer, reconstruction_score
 
 DEPTHS = {"digits": (2, 4, 8, 16, 32), "mnist": (2, 4, 8, 16, 32, 64, 128)}
 SHARE, VALIDATION_SHARE = 0.9, 0.1
-N_SEEDS = 5  # on tables
+N_SEEDS, N_SHARE_SEEDS = 5, 3  # on tables
 IMAGE_COLUMNS = {"depth": "", "method": "", "mse": ".4f", "to_pca": ".3f", "to_alone": ".3f"}
 TABLE_COLUMNS = {"dataset": "", "features": "", "components": "", "worst_prefix": "", "difference": "+.4f"}
 SHARE_COLUMNS = {"dataset": ""} | {
@@ -128,7 +128,7 @@ def compare_shares(options):
     rows : list of dict
         One for each dataset: means over the seeds, and `most_over_pca_by_rule`, components more in the worst seed.
     """
-    every = sources(options, n_seeds=1 if options.quick else N_SEEDS)
+    every = sources(options, n_seeds=1 if options.quick else N_SHARE_SEEDS)
     results = cells.run(_depths, [(s, options.epochs) for s in every], cache=options.cache, n_jobs=options.jobs)
     found = {}
     for source, result in zip(every, results, strict=True):

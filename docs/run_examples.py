@@ -1,4 +1,4 @@
-"""Run the examples, and keep the picture and the figures of each for the guide.
+"""Run the examples, and keep the picture and the figures of each for the pages.
 
 python docs/run_examples.py        # writes docs/pictures/*.png and docs/pictures/figures.csv
 """
@@ -14,7 +14,7 @@ DOCS = Path(__file__).resolve().parent
 
 
 def main(out=DOCS / "pictures"):
-    """Run all examples; each has a `figure`, and `errors` or `scores` by name."""
+    """Run all examples; each has a `figure` and, where it compares, `errors` or `scores` by name."""
     matplotlib.use("Agg")
     out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -22,8 +22,9 @@ def main(out=DOCS / "pictures"):
         names = runpy.run_path(str(path))
         names["figure"].savefig(out / f"{path.stem}.png", dpi=100)
         plt.close("all")
-        measure = "error" if "errors" in names else "score"
-        rows += [(path.stem, measure, name, f"{value:.4g}") for name, value in names[f"{measure}s"].items()]
+        for measure in ("error", "score"):
+            values = names.get(f"{measure}s", {})
+            rows += [(path.stem, measure, name, f"{value:.4g}") for name, value in values.items()]
     with (out / "figures.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([("example", "measure", "method", "value"), *rows])

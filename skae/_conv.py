@@ -98,11 +98,11 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         Length of the code.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in `fit`; only where they are all strings.
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of the training rows.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         R² that each component adds on training rows (on up to ``25000 / n_components_`` of them); only where the codes are
         ordered.
     n_iter_ : int

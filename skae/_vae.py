@@ -121,16 +121,16 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Length of the code.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in `fit`; only where they are all strings.
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of X.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         R² that each component adds on training rows (on up to ``25000 / n_components_`` of them); only where the codes are
         ordered.
     noise_variance_ : float
         Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood only.
-    kl_per_component_ : ndarray of shape (n_components_,)
+    kl_per_component_ : ndarray of shape (`n_components_`,)
         Mean over the rows of X of the divergence from the prior of each component, in nats: what it tells of a row.
     n_active_components_ : int
         Number of components that tell more than 0.01 nats.

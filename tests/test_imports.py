@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "skae").rglob("*.py"))
 DISPLAYS = sorted((ROOT / "skae" / "_plot").glob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 PARTS = {"_bodies", "_codes", "_corruptions", "_bounds", "_likelihoods", "_losses"}
 KNOWN_TO_PARTS = {"numpy", "torch", *sys.stdlib_module_names}
 
@@ -75,14 +76,14 @@ def test_there_are_benchmarks():
     assert {"run", "engine"} <= {path.stem for path in BENCHMARKS}
 
 
-@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
-def test_benchmarks_use_public_names_only(path):
+@pytest.mark.parametrize("path", [*BENCHMARKS, *EXAMPLES], ids=lambda path: path.stem)
+def test_benchmarks_and_examples_use_public_names_only(path):
     public = {"skae", *(f"skae.{name}" for name in skae.__all__)}
     assert {name for name in _imports(path) if name.partition(".")[0] == "skae"} <= public
 
 
-@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
-def test_benchmarks_use_public_attributes_only(path):
+@pytest.mark.parametrize("path", [*BENCHMARKS, *EXAMPLES], ids=lambda path: path.stem)
+def test_benchmarks_and_examples_use_public_attributes_only(path):
     if "skae" not in _imports(path):
         return  # a local variable may have that name
     tree = ast.parse(path.read_text(encoding="utf-8"))

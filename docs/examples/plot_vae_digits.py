@@ -1,6 +1,6 @@
 """
-New digits, a walk between two, and a map
-=========================================
+New digits, and a walk between two
+==================================
 
 A variational autoencoder is a density of the data, and a generator: codes drawn from a standard normal distribution become
 new images. Its score is a lower bound of the log density of held-out images, in nats. At epoch 0 it equals that of PCA.
@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 
 from skae import VAETransformer
 
-X, y = load_digits(return_X_y=True)
-X, held_out, y = X[:1400], X[1400:], y[:1400]
+X = load_digits().data
+X, held_out = X[:1400], X[1400:]
 pca = PCA(16).fit(X)
 vae = VAETransformer(16, max_iter=50, n_draws=4, random_state=0).fit(X)
 scores = {"PCA": pca.score(held_out), "skae at epoch 0": vae.baseline_score_, "skae": vae.score(held_out)}
@@ -35,24 +35,9 @@ rows = {
     "0 to 9, skae": vae.interpolate(X[0], X[9], n_steps=12),
     "0 to 9, pixels": np.linspace(X[0], X[9], 12),
 }
-figure = plt.figure(figsize=(10, 7), layout="constrained")
-above, below = figure.subfigures(2, 1, height_ratios=[3, 4])
-for axes, (name, shown) in zip(above.subplots(len(rows), 12), rows.items(), strict=True):
+figure, grid = plt.subplots(len(rows), 12, figsize=(10, 4), layout="constrained")
+for axes, (name, shown) in zip(grid, rows.items(), strict=True):
     axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for ax, image in zip(axes, shown, strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=16)
         ax.set(xticks=[], yticks=[])
-
-# %%
-# A code of two components is a map: the classes as points, and beside them the image that each place of the map decodes to.
-plane = VAETransformer(2, max_iter=50, n_draws=4, random_state=0).fit(X)
-points, manifold = below.subplots(1, 2)
-codes = plane.transform(X)
-scatter = points.scatter(*codes.T, c=y, cmap="tab10", s=6, vmin=-0.5, vmax=9.5)
-below.colorbar(scatter, ax=points, ticks=range(10), label="digit")
-points.set(xlabel="vaetransformer0", ylabel="vaetransformer1", xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
-places = np.linspace(-2.6, 2.6, 14)
-grid = np.stack(np.meshgrid(places, places[::-1]), axis=-1).reshape(-1, 2)
-images = plane.inverse_transform(grid).reshape(14, 14, 8, 8).swapaxes(1, 2).reshape(112, 112)
-manifold.imshow(images, cmap="gray_r", vmin=0, vmax=16, extent=(-2.8, 2.8, -2.8, 2.8))
-manifold.set(xlabel="vaetransformer0")
