@@ -13,8 +13,8 @@ that these put there, out of a CSV of the results, named without its ending:
 - ``picture(name, text)``: a picture of the results;
 - ``has(name)``: whether there is such a CSV: what has not been measured yet can say so;
 
-and the filters ``form``, a format of Python, as in ``{{ value("depth_mnist_test", "r2", method="PCA", depth=32) | form(".3f")
-}}``, and ``extract``, the value of a row in the column that is given.
+and the filters ``form``, a format of Python, as in ``{{ value("depth_mnist_test", "r2", method="PCA", depth=32) |
+form(".3f") }}``, and ``extract``, the value of a row in the column that is given.
 """
 
 import argparse
