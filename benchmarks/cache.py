@@ -4,12 +4,11 @@ import hashlib
 import sys
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from joblib import Memory
-
-import skae
 
 PACKAGES = ("numpy", "scikit-learn", "torch")  # whose versions a result depends on, beside the code
 WITHOUT_EFFECT = {f"benchmarks.{name}" for name in ("cache", "cells", "options", "report")}  # on any result
@@ -46,7 +45,7 @@ def _call(function, identity, arguments):
 
 def _identity(function):
     module = sys.modules[function.__module__]  # whose name is no help in a command that was started as a file
-    sources = sorted({*Path(skae.__file__).parent.glob("*.py"), *_files(module)})
+    sources = sorted({*Path(find_spec("skae").origin).parent.glob("*.py"), *_files(module)})
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return (Path(module.__file__).stem, function.__name__, digest, *map(version, PACKAGES))
 
