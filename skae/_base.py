@@ -367,7 +367,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _start(self, data):
         """The module before the first epoch, and the data that it is trained on."""
-        module = self._build(data.seed)
+        module = self._build(data.seed).to(data.train.device)
         data = self._damage(module, data)
         if self._architecture["anchored"]:
             self._start_at_anchor(module, data)

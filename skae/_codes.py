@@ -164,6 +164,10 @@ class Gaussian(nn.Module):
         """Codes (n_draws, n, k) of standard normal draws that broadcast to them."""
         return self.mean(h) + self.log_deviation(h).exp() * noise
 
+    def sample(self, h, rng):
+        noise = torch.empty_like(self.mean(h)).normal_(generator=rng)
+        return self.cut(self.draw(h, noise), self.draw_depth(h, rng))
+
     def draw_depth(self, h, rng):
         """Depths that codes are cut at in training, one of each row (n, 1); None where they are not."""
         return None if self.depths is None else self.depths.draw(h, rng)

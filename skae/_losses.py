@@ -89,9 +89,15 @@ class NegativeELBO(nn.Module):
     def forward(self, module, u, target, rng=None):
         h = module.encoder(u)
         noise = h.new_empty(self.n_draws, len(h), self.noise.shape[1]).normal_(generator=rng)
-        losses = self._losses(module, h, [noise], target, module.code.draw_depth(h, rng))
+        depth = module.code.draw_depth(h, rng)
+        losses = self._losses(module, h, [noise], target, depth)
         n_left_out = int(self.contamination * len(losses))
-        return losses.topk(len(losses) - n_left_out, largest=False).values.mean() if n_left_out else losses.mean()
+        if not n_left_out:
+            return losses.mean()
+        excess = losses.detach()
+        if depth is not None:  # a code that is cut early has a high loss whatever its row
+            excess = excess - _group_means(excess, depth[:, 0], noise.shape[-1] + 1)
+        return losses[excess.topk(len(losses) - n_left_out, largest=False).indices].mean()
 
     def of_rows(self, module, u, target):
         """Objective of each row (n,), the mean over the depths that count."""
@@ -164,6 +170,12 @@ def importance_weighted_bound(module, u, target, noise):
         log_weights = _log_densities(module, z, target) + log_ratio
         bound = torch.logaddexp(bound, log_weights.logsumexp(0))
     return bound - math.log(len(noise))
+
+
+def _group_means(values, groups, n_groups):
+    """Mean of the values of its group, for each value."""
+    sums, counts = (values.new_zeros(n_groups).index_add(0, groups, v) for v in (values, torch.ones_like(values)))
+    return (sums / counts)[groups]
 
 
 def _log_densities(module, z, target, depth=None):

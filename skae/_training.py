@@ -160,16 +160,22 @@ class Net(NeuralNet):
 
     def initialize_optimizer(self, triggered_directly=None):
         """Initialise the optimiser, if there is one: making it has torch import its compiler, which takes seconds."""
-        if self.optimizer is not None:
-            super().initialize_optimizer()
-        return self
+        if self.optimizer is None:
+            return self
+        try:
+            return super().initialize_optimizer()
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"optimizer={self.optimizer.__name__} does not suit: {error} Choose 'adam', or a class that takes parameters"
+                " of any shape with lr and, where alpha is not 0, groups of them with weight_decay."
+            ) from error
 
     def notify(self, method_name, **kwargs):
         """Call the callbacks that have something to do then; skorch calls all, three times a batch."""
-        if method_name == "on_train_begin":
+        if method_name == "on_train_begin" or not hasattr(self, "_hooks"):
             self._hooks = {}
         if method_name not in self._hooks:
-            nothing = getattr(Callback, method_name)
+            nothing = getattr(Callback, method_name, None)
             hooks = (getattr(callback, method_name) for _, callback in self.callbacks_)
             busy = [hook for hook in hooks if getattr(hook, "__func__", hook) is not nothing]
             self._hooks[method_name] = [getattr(self, method_name), *busy]
@@ -317,13 +323,15 @@ def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter
             *printing,
         ],
         "verbose": verbose,
-        **_optimizer_settings(optimizer, alpha),
+        **_optimizer_settings(optimizer, alpha, skorch_callbacks),
     }
 
 
-def _optimizer_settings(optimizer, alpha):
+def _optimizer_settings(optimizer, alpha, skorch_callbacks):
     settings = {}
-    if optimizer == "adam":
+    if optimizer == "adam" and skorch_callbacks:  # which may freeze a parameter, or look for it in the optimiser
+        optimizer, settings["optimizer__fused"] = torch.optim.Adam, True
+    elif optimizer == "adam":
         optimizer = FlatAdam
     if alpha > 0:
         settings["optimizer__param_groups"] = [("*.residual.*", {"weight_decay": alpha})]

@@ -329,7 +329,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         if self._architecture["likelihood"] == "gaussian":
             module = self.net_.module_
             module.output.fill_between(module.code.depths.all)
-            if self._architecture["anchored"]:
+            if self._anchored_density is not None:
                 self._anchored_density = self._anchored_density.truncate(n_components)
         super()._keep_components(n_components)
         if hasattr(self, "kl_per_component_"):
@@ -355,6 +355,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             return Bernoulli(architecture["n_outputs"], architecture["anchored"])
         n_depths = architecture["n_components"] if architecture["ordered"] else 1
         return GaussianNoise(OUTPUTS[architecture["output"]](architecture["n_outputs"]), n_depths)
+
+    def _start(self, data):
+        self._anchored_density = None
+        return super()._start(data)
 
     def _start_at_anchor(self, module, data):
         rows = data.train.X, data.train.border, self.n_components_
@@ -496,7 +500,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 X,
                 lambda X: np.hstack([self._border.standardize(X), self._target_border.standardize(X)]),
             )
-        add_start = self._add_start if self._architecture["anchored"] else lambda bounds, u: bounds
+        add_start = (lambda bounds, u: bounds) if self._anchored_density is None else self._add_start
         return self._apply(lambda module, u: add_start(bound(module, u, u), u), X, self._border.standardize)
 
     def _add_start(self, bounds, u):

@@ -8,7 +8,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, Freezer
 from torch.utils.data import TensorDataset
 
 from skae import AutoencoderTransformer, VAETransformer, _training
@@ -334,6 +334,21 @@ def test_adam_on_a_vector_is_torchs(cancer, alpha):
     ]
     np.testing.assert_allclose(*(fit.transform(cancer) for fit in fits), atol=1e-3)
     np.testing.assert_allclose(*(fit.loss_curve_ for fit in fits), rtol=1e-4)
+
+
+def test_a_callback_can_freeze_parameters(cancer):
+    freezer = Freezer("encoder.linear.*", at=1)
+    estimator = _fit(cancer, max_iter=3, alpha=0.1, validation_fraction=None, skorch_callbacks=[freezer])
+    start = _fit(cancer, max_iter=0, validation_fraction=None)
+    weights = [fit.net_.module_.encoder.linear.weight.detach() for fit in (start, estimator)]
+    assert torch.equal(*weights)
+    assert estimator.best_iter_ > 0
+
+
+@pytest.mark.parametrize(("optimizer", "alpha"), [(torch.optim.LBFGS, 0.1), (torch.optim.Muon, 0.0)])
+def test_optimizers_that_do_not_suit_are_named(cancer, optimizer, alpha):
+    with pytest.raises(ValueError, match=f"optimizer={optimizer.__name__} does not suit: .* Choose 'adam'"):
+        _fit(cancer, optimizer=optimizer, alpha=alpha)
 
 
 class Clipping(Callback):

@@ -316,6 +316,27 @@ def test_contamination_leaves_out_the_rows_of_the_lowest_bound(trained):
     trained.net_.module_.zero_grad()
 
 
+def test_contamination_leaves_out_rows_at_every_depth_alike(digits):
+    """A code that is cut early has a high loss, whatever its row."""
+    estimator = _make(16, ordered=True, max_iter=0).fit(digits)
+    module, objective = estimator.net_.module_, NegativeELBO(1.0, 1, torch.zeros(1, 16), 0.0, contamination=0.2)
+    rows = torch.from_numpy(estimator._border.standardize(np.repeat(digits, 10, axis=0))).float().requires_grad_()
+    objective(module, rows, rows.detach(), torch.Generator().manual_seed(0)).backward()
+    left_out = (rows.grad == 0).all(1)
+    rng = torch.Generator().manual_seed(0)
+    torch.empty(1, len(rows), 16).normal_(generator=rng)
+    depths = module.code.draw_depth(rows.new_empty(len(rows), 32), rng)[:, 0]
+    shares = [left_out[depths == depth].float().mean().item() for depth in module.code.depths.all]
+    assert left_out.float().mean().item() == pytest.approx(0.2, abs=1e-3)
+    assert max(shares) < 2 * min(shares)
+
+
+def test_a_refit_forgets_the_density_of_its_start(digits):
+    estimator = _make(4, max_iter=1).fit(digits)
+    size = len(pickle.dumps(estimator))
+    assert len(pickle.dumps(estimator.set_params(init="random").fit(digits))) < size - 4 * 64 * 4
+
+
 def test_a_rare_cluster_is_not_learnt_where_contamination_says_so(digits, rng):
     rare = rng.permutation(digits[0]) + rng.normal(size=(15, 64))
     X, is_rare = np.concatenate([digits, rare]), np.repeat([0, 1], [300, 15])

@@ -141,7 +141,8 @@ class CodeMapDisplay:
         if n_decoded is not None:
             display.plane_range = np.percentile(display.codes, _TAILS, axis=0).T
             plane = _decode(estimator, codes, (first, second), display.plane_range, n_decoded, image_shape)
-            display.plane = np.clip(plane, np.min(X), np.max(X))
+            rows = np.asarray(X)
+            display.plane = np.clip(plane, rows.min(), rows.max())
         return display.plot(ax=ax, scatter_kw=scatter_kw, im_kw=im_kw)
 
     def plot(self, ax=None, *, scatter_kw=None, im_kw=None):
