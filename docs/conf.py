@@ -87,7 +87,7 @@ def point_at_the_site(app, docname, source):
     if app.env.doc2path(docname).suffix != ".md":
         return
     page = re.sub(r"\((\.\./)?examples/(\w+)\.py\)", r"(\1auto_examples/\2.rst)", source[0])
-    page = page.replace("(../benchmarks/README.md)", "(benchmarks.md)")
+    page = re.sub(r"\((\.\./)?\.\./benchmarks/README\.md\)", r"(\1benchmarks.md)", page)
     source[0] = re.sub(rf"(?<![\[`])`({'|'.join(skae.__all__)})`", r"{py:obj}`~skae.\1`", page)
 
 
