@@ -10,7 +10,8 @@ VERSION = next(
 )
 PLOT = ["matplotlib>=3.8"]
 PROGRESS = ["rich>=13"]
-TEST = [*PLOT, *PROGRESS, "pandas>=2.2", "polars>=1.0", "pytest>=8", "pytest-xdist>=3.6", "skops>=0.13"]
+FILES = ["skops>=0.13"]
+TEST = [*FILES, *PLOT, *PROGRESS, "pandas>=2.2", "polars>=1.0", "pytest>=8", "pytest-xdist>=3.6"]
 BENCH = [*PLOT, *PROGRESS, "keras>=3.8", "pandas>=2.2", "pyod>=2.0", "pythae>=0.1.2"]
 DOCS = [
     *TEST,
@@ -37,6 +38,7 @@ setup(
     extras_require={
         "bench": BENCH,
         "docs": DOCS,
+        "files": FILES,
         "plot": PLOT,
         "progress": PROGRESS,
         "test": TEST,
