@@ -69,7 +69,7 @@ class ProbabilisticPCA:
     Parameters
     ----------
     decoder : ndarray of shape (n_features, rank)
-        ``V' sqrt(l - s)``.
+        ``V' sqrt(l - s)``, in the precision of the network's weights: an estimator keeps it.
     eigenvalues : ndarray of shape (rank,)
         At least the noise variance.
     noise_variance : float
@@ -219,7 +219,8 @@ def _logistic(start, u, x, noise):
 def _probabilistic(components, values, noise_variance, n_left):
     """Probabilistic PCA of that noise variance."""
     values = np.maximum(values, noise_variance)
-    return ProbabilisticPCA(components.T * np.sqrt(values - noise_variance), values, float(noise_variance), n_left)
+    decoder = (components.T * np.sqrt(values - noise_variance)).astype(np.float32)
+    return ProbabilisticPCA(decoder, values, float(noise_variance), n_left)
 
 
 def row_lengths(vectors):

@@ -166,15 +166,16 @@ def test_ten_megabytes_of_data_are_not_in_the_file(name, tmp_path):
         assert (tmp_path / way).stat().st_size <= _n_bytes_of_weights(estimator) + 50_000
 
 
+@pytest.mark.parametrize("n_components", [32, 128])
 @pytest.mark.parametrize("name", ["dense", "conv", "denoising", "gaussian", "bernoulli"])
-def test_wide_rows(name):
-    X = np.random.default_rng(0).uniform(size=(50, 784))
+def test_wide_rows(name, n_components):
+    X = np.random.default_rng(0).uniform(size=(150, 784))
     X[:9] = X[:9].round()  # bounds
     parameters = {"image_shape": (28, 28)} if name == "conv" else {"hidden_layer_sizes": (256, 256)}
-    estimator = _fit(ESTIMATORS[name], X, n_components=32, max_iter=0, **parameters)
+    estimator = _fit(ESTIMATORS[name], X, n_components=n_components, max_iter=0, **parameters)
     n_bytes = len(pickle.dumps(estimator))
     assert n_bytes <= 1.1 * _n_bytes_of_weights(estimator) + 50_000
-    start = 8 * 32 * 784 if name == "gaussian" else 0  # the probabilistic PCA of which the density is a mixture
+    start = 4 * n_components * 784 if name == "gaussian" else 0  # the probabilistic PCA that the density is a mixture with
     assert n_bytes <= _n_bytes_of_weights(estimator) + start + 50_000
 
 
