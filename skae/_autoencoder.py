@@ -50,18 +50,19 @@ class AutoencoderTransformer(BaseAutoencoder):
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
         1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over every other of these
-        depths.
+        depths, and kept only where none of them has lost (but what it has above an R² of 0.99, or above `n_components`).
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
         Of the reconstruction. "log_loss" is binary cross-entropy: it needs data in [0, 1] and ``init="random"``, and
         makes the output a sigmoid.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
-        A class gets `learning_rate_init` as ``lr`` and, where `alpha` is not 0, ``weight_decay`` for the residual paths.
+        A class gets `learning_rate_init` as ``lr``.
     learning_rate_init : float, default=0.003
         Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
-    alpha : float, default=0.0
-        L2 penalty on the residual paths: ``alpha * w`` is added to their gradient. The linear paths have none.
+    alpha : float, default=0.001
+        Weight decay of the decoder's residual network, less than 1: at each step its weights shrink by `alpha` times the
+        learning rate over its peak, apart from what the optimizer does [5]_. Nothing else shrinks.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"
@@ -128,6 +129,7 @@ class AutoencoderTransformer(BaseAutoencoder):
        Conditional Computation", 2013. :arxiv:`1308.3432`
     .. [4] G. E. Hinton and R. R. Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks", Science 313,
        504-507, 2006. :doi:`10.1126/science.1127647`
+    .. [5] I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019. :arxiv:`1711.05101`
 
     Examples
     --------
@@ -177,7 +179,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         loss="squared_error",
         optimizer="adam",
         learning_rate_init=3e-3,
-        alpha=0.0,
+        alpha=1e-3,
         batch_size=128,
         max_iter="auto",
         validation_fraction=0.1,

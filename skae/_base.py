@@ -35,6 +35,7 @@ from skae._training import Epochs, count_epochs, find_device, fit_net, make_net,
 _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
 _CAP = 128  # components that a share of the variance is looked for among
+_ENOUGH = 0.99  # R² that a depth of ordered codes may fall back to where PCA has more: others gain by it
 _DECODED = 25_000  # codes that `explained_variance_ratio_` has decoded
 
 
@@ -68,7 +69,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         "loss": [StrOptions(set(LOSSES))],
         "optimizer": [StrOptions({"adam"}), type],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, 1, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
@@ -123,7 +124,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _objective(self):
         """What training minimises; see :mod:`skae._losses`."""
-        return Reconstruction(LOSSES[self._architecture["loss"]])
+        return Reconstruction(LOSSES[self._architecture["loss"]], self.n_components if self._wants_share else _ENOUGH)
 
     def _to_rows(self, X, *, fitting=False):
         """Rows of what the user gives, before any validation."""

@@ -55,9 +55,9 @@ class Plain:
 class Ordered(Plain):
     """Every prefix of the code is a code: nested dropout [1]_ at the depths 1, 2, 4 and so on [2]_.
 
-    In training each row's code is cut after one of these depths, or not at all; the greater the depth, the more often, by
-    its rank among them. Between two of them the error falls as well, though no cut falls there; cuts at every depth cost
-    those that are cut at.
+    In training half of the rows keep all components. The code of each other row is cut after one of these depths, the
+    greater the more often, by its rank among them. Between two of them the error falls as well, though no cut falls there;
+    cuts at every depth cost those that are cut at.
 
     Parameters
     ----------
@@ -94,7 +94,8 @@ class Depths:
 
     def __init__(self, n_components):
         self.all = [2**i for i in range((n_components - 1).bit_length())] + [n_components]
-        self._shares = torch.arange(1.0, len(self.all) + 1)
+        ranks = torch.arange(1.0, len(self.all))
+        self._shares = torch.cat([ranks, ranks.sum()[None].clamp(min=1)])
         self._depths = torch.tensor(self.all)
 
     @property
@@ -102,7 +103,7 @@ class Depths:
         return self.all[::-2]  # every other one: to decode them all takes its time
 
     def draw(self, h, rng):
-        """A depth of each row (n, 1), the greater the more often."""
+        """A depth of each row (n, 1): the full one of half of them."""
         if self._shares.device != h.device:
             self._shares, self._depths = self._shares.to(h.device), self._depths.to(h.device)
         drawn = torch.multinomial(self._shares, len(h), replacement=True, generator=rng)

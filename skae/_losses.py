@@ -2,8 +2,9 @@
 
 A loss is called as torch's are: ``loss(x_hat, x, reduction="mean")`` gives the mean over all values, "none" each value's.
 
-An objective is called with the module, a batch and its target, and gives a scalar; ``of_rows`` gives that of each row,
-without chance. ``score`` makes of a mean of rows what `validation_scores_` holds, relative to what ``reference`` computes.
+An objective is called with the module, a batch and its target, and gives a scalar; ``of_rows`` gives that of each row at
+each depth that counts (n, n_depths), without chance. ``score`` makes of their mean what `validation_scores_` holds, relative
+to what ``reference`` computes; ``tolerated`` says what the loss at each depth may become by training.
 """
 
 import math
@@ -31,21 +32,24 @@ class Reconstruction(nn.Module):
     ----------
     loss : callable
         A value of `LOSSES`.
+    enough : float
+        Score at which a depth of ordered codes may stop: one that starts beyond it may fall back to it.
     """
 
-    def __init__(self, loss):
+    def __init__(self, loss, enough):
         super().__init__()
         self.loss = loss
+        self.enough = enough
 
     def forward(self, module, u, target, rng=None):
         x_hat, _ = module(u, rng)
         return self.loss(x_hat, target, reduction="mean")  # one kernel, where row by row there would be several
 
     def of_rows(self, module, u, target):
-        """Loss of each row (n,), the mean over the depths that count."""
-        z, depths = module.encode(u), module.code.judged
-        losses = (self.loss(module.decode(module.code.cut(z, depth)), target, reduction="none").mean(1) for depth in depths)
-        return sum(losses) / len(depths)
+        """Loss of each row at each depth that counts (n, n_depths)."""
+        z = module.encode(u)
+        reconstructions = (module.decode(module.code.cut(z, depth)) for depth in module.code.judged)
+        return torch.stack([self.loss(x_hat, target, reduction="none").mean(1) for x_hat in reconstructions], dim=1)
 
     def reference(self, batches, n_rows):
         """Loss of predicting the mean row; 1 where there is but one row."""
@@ -56,6 +60,10 @@ class Reconstruction(nn.Module):
     def score(self, loss, reference):
         """1 minus the loss over the reference: R² for squared error."""
         return 1.0 - loss / reference
+
+    def tolerated(self, start, reference):
+        """Losses at each depth (n_depths,) as at the start, or enough."""
+        return start.clamp(min=(1 - self.enough) * reference)
 
 
 class NegativeELBO(nn.Module):
@@ -100,9 +108,9 @@ class NegativeELBO(nn.Module):
         return losses[excess.topk(len(losses) - n_left_out, largest=False).indices].mean()
 
     def of_rows(self, module, u, target):
-        """Objective of each row (n,), the mean over the depths that count."""
-        h, depths = module.encoder(u), module.code.judged
-        return sum(self._losses(module, h, _groups(self.noise, target), target, depth) for depth in depths) / len(depths)
+        """Objective of each row at each depth that counts (n, n_depths)."""
+        h, groups = module.encoder(u), _groups(self.noise, target)
+        return torch.stack([self._losses(module, h, groups, target, depth) for depth in module.code.judged], dim=1)
 
     def at_full_depth(self, module, u, target):
         """Objective of each row (n,) with all of its components."""
@@ -122,6 +130,10 @@ class NegativeELBO(nn.Module):
     def score(self, loss, reference):
         """The bound itself."""
         return -loss
+
+    def tolerated(self, start, reference):
+        """Losses at each depth (n_depths,) as at the start."""
+        return start
 
 
 def matched_draws(n_pairs, n_components, seed):

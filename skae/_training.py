@@ -121,6 +121,27 @@ class OneCycle(Callback):
                 group["lr"] = rate
 
 
+class WeightDecay(Callback):
+    """Shrink the decoder's residual path at each step by `alpha`, times the share of its peak that the learning rate has.
+
+    Parameters
+    ----------
+    alpha : float
+    """
+
+    def __init__(self, alpha):
+        self.alpha = alpha
+
+    def on_train_begin(self, net, **kwargs):
+        self._weights = [weight for name, weight in net.module_.named_parameters() if name.startswith("decoder.residual.")]
+
+    @torch.no_grad()
+    def on_batch_end(self, net, **kwargs):
+        weights = [weight for weight in self._weights if weight.requires_grad]  # a callback may have frozen some, or all
+        if weights:
+            torch._foreach_mul_(weights, 1 - self.alpha * net.optimizer_.param_groups[0]["lr"] / net.lr)
+
+
 class FlatAdam(torch.optim.Adam):
     """Adam on one vector for each group of parameters, of which they become parts: few kernels, however many there are.
 
@@ -167,7 +188,7 @@ class Net(NeuralNet):
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"optimizer={self.optimizer.__name__} does not suit: {error} Choose 'adam', or a class that takes parameters"
-                " of any shape with lr and, where alpha is not 0, groups of them with weight_decay."
+                " of any shape with lr."
             ) from error
 
     def notify(self, method_name, **kwargs):
@@ -317,32 +338,31 @@ def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter
         "iterator_valid": Batches,
         "iterator_valid__batch_size": 1024,
         "callbacks": [
+            *([("weight_decay", WeightDecay(alpha))] if alpha else []),  # at the step's rate, before the next one's is set
             ("learning_rate", OneCycle(n_steps, learning_rate_init)),
             ("averaging", Averaging(n_steps)),
             *(skorch_callbacks or []),
             *printing,
         ],
         "verbose": verbose,
-        **_optimizer_settings(optimizer, alpha, skorch_callbacks),
+        **_optimizer_settings(optimizer, skorch_callbacks),
     }
 
 
-def _optimizer_settings(optimizer, alpha, skorch_callbacks):
-    settings = {}
-    if optimizer == "adam" and skorch_callbacks:  # which may freeze a parameter, or look for it in the optimiser
-        optimizer, settings["optimizer__fused"] = torch.optim.Adam, True
-    elif optimizer == "adam":
-        optimizer = FlatAdam
-    if alpha > 0:
-        settings["optimizer__param_groups"] = [("*.residual.*", {"weight_decay": alpha})]
-    return {"optimizer": optimizer, **settings}
+def _optimizer_settings(optimizer, skorch_callbacks):
+    if optimizer != "adam":
+        return {"optimizer": optimizer}
+    if skorch_callbacks:  # which may freeze a parameter, or look for it in the optimiser
+        return {"optimizer": torch.optim.Adam, "optimizer__fused": True}
+    return {"optimizer": FlatAdam}
 
 
 def fit_net(net, train, validation, *, rng, epochs):
     """Train for the net's `max_epochs` and keep the epoch with the best validation score, 0 included.
 
     The weights of an epoch are the average that :class:`Averaging` has at its end. An epoch is kept only where clearly more
-    than half of the rows gain over epoch 0. The score is the objective's.
+    than half of the rows gain over epoch 0, and where no depth of ordered codes loses more than the objective tolerates. The
+    score is the objective's.
 
     Parameters
     ----------
@@ -368,6 +388,7 @@ def fit_net(net, train, validation, *, rng, epochs):
     objective = net.criterion_
     reference = objective.reference(held_out, len(validation))
     start_losses = _row_losses(net.module_.eval(), objective, held_out)
+    tolerated = objective.tolerated(start_losses.mean(0), reference)
     net.baseline_score_ = baseline_score = best_score = objective.score(start_losses.mean().item(), reference)
     best_iter, best_weights = 0, deepcopy(net.module_.state_dict())
     loss_curve, validation_scores = [], []
@@ -381,7 +402,8 @@ def fit_net(net, train, validation, *, rng, epochs):
         losses = _row_losses(averaged, objective, held_out)
         loss = losses.mean().item()
         score = objective.score(loss, reference)
-        better = score > best_score and _is_clear(start_losses - losses)
+        keeps_depths = bool((losses.mean(0) <= tolerated).all())
+        better = score > best_score and keeps_depths and _is_clear((start_losses - losses).mean(1))
         loss_curve.append(net.history[-1, "train_loss"])
         validation_scores.append(score)
         if better:

@@ -87,15 +87,16 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the density of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after 1,
         2, 4, … components, each depth with a noise variance of its own: a bound for each depth [5]_, whose mean over every
-        other depth judges an epoch. The bound at full depth pays for it.
+        other depth judges an epoch; one is kept only where none of them has lost. The bound at full depth pays for it.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
-        A class gets `learning_rate_init` as ``lr`` and, where `alpha` is not 0, ``weight_decay`` for the residual paths.
+        A class gets `learning_rate_init` as ``lr``.
     learning_rate_init : float, default=0.003
         Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
-    alpha : float, default=0.0
-        L2 penalty on the residual paths: ``alpha * w`` is added to their gradient. The linear paths have none.
+    alpha : float, default=0.001
+        Weight decay of the decoder's residual network, less than 1: at each step its weights shrink by `alpha` times the
+        learning rate over its peak, apart from what the optimizer does [7]_. Nothing else shrinks.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"
@@ -181,6 +182,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
        :arxiv:`1402.0915`
     .. [6] Y. Shen and S. Sanghavi, "Learning with Bad Training Data via Iterative Trimmed Loss Minimization", ICML 2019.
        :arxiv:`1810.11874`
+    .. [7] I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019. :arxiv:`1711.05101`
 
     Examples
     --------
@@ -232,7 +234,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         init="pca",
         optimizer="adam",
         learning_rate_init=3e-3,
-        alpha=0.0,
+        alpha=1e-3,
         batch_size=128,
         max_iter="auto",
         validation_fraction=0.1,

@@ -460,6 +460,7 @@ BAD_PARAMETERS = [
     ({"learning_rate_init": 0}, "'learning_rate_init'.*Got 0"),
     ({"learning_rate_init": np.nan}, "'learning_rate_init'.*Got nan"),
     ({"alpha": -1.0}, "'alpha'.*Got -1"),
+    ({"alpha": 1.0}, "'alpha'.*Got 1"),
     ({"batch_size": 0}, "'batch_size'.*Got 0"),
     ({"max_iter": -1}, "'max_iter'.*'auto'.*Got -1"),
     ({"validation_fraction": 1.0}, r"'validation_fraction'.*\(0.0, 1.0\) or None.*Got 1"),

@@ -33,7 +33,7 @@ COMMON = {"max_iter": 4, "batch_size": 32, "validation_fraction": None, "random_
 ESTIMATORS = {
     "dense": AutoencoderTransformer(4, **COMMON),
     "ordered": AutoencoderTransformer(4, ordered=True, **COMMON),
-    "share": AutoencoderTransformer(0.8, **COMMON),
+    "share": AutoencoderTransformer(0.8, learning_rate_init=1e-3, **COMMON),
     "convolutional": ConvAutoencoderTransformer(4, image_shape=(8, 8), channels=(4, 8), **COMMON),
     "denoising": DenoisingAutoencoder(4, **COMMON),
     "vae": VAETransformer(4, **COMMON),
@@ -196,11 +196,12 @@ def test_no_estimator_is_made_where_none_is_asked_for(digits, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["vae", "share"])
-def test_estimators_of_epochs_warn_of_nothing(digits, name):
+def test_estimators_of_epochs_warn_of_nothing(name):
     parameters = {"vae": {"init": "random", "beta": 1e4}, "share": {"n_components": 0.9999}}[name]
+    X = np.random.default_rng(0).normal(size=(150, 140))  # of a higher rank than a share looks for
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _fit(ESTIMATORS[name], digits, Recorder(), **parameters)
+        _fit(ESTIMATORS[name], X, Recorder(), **parameters)
     assert [warning.filename for warning in caught] == [__file__]  # the fit's own, which points to its caller
 
 

@@ -27,7 +27,7 @@ def test_loss_of_each_row_is_scikit_learns(name, rng):
     x, x_hat = rng.uniform(size=(5, 8)), rng.uniform(0.01, 0.99, size=(5, 8))
     x, x_hat = torch.from_numpy(x), torch.from_numpy(x_hat)
     expected = [ORACLES[name](a, b) for a, b in zip(x.numpy(), x_hat.numpy(), strict=True)]
-    objective = Reconstruction(LOSSES[name])
+    objective = Reconstruction(LOSSES[name], 0.99)
 
     class Module:
         """Gives the same reconstruction whatever it is given; at the second of two depths it is x itself."""
@@ -45,5 +45,10 @@ def test_loss_of_each_row_is_scikit_learns(name, rng):
 
     module = Module()
     perfect = [ORACLES[name](a, a) for a in x.numpy()]
-    np.testing.assert_allclose(objective.of_rows(module, x, x).numpy(), np.add(expected, perfect) / 2, rtol=1e-6)
+    np.testing.assert_allclose(objective.of_rows(module, x, x).numpy(), np.transpose([expected, perfect]), rtol=1e-6)
     assert float(objective(module, x, x)) == pytest.approx(np.mean(expected), rel=1e-6)
+
+
+def test_a_depth_may_fall_back_to_what_is_enough():
+    tolerated = Reconstruction(LOSSES["squared_error"], 0.9).tolerated(torch.tensor([5.0, 1.5, 0.0]), 10.0)
+    np.testing.assert_allclose(tolerated, [5.0, 1.5, 1.0])

@@ -88,7 +88,7 @@ def test_gradient_of_the_linear_paths_by_hand(rng):
     V, D = (path.linear.weight.detach().numpy().copy() for path in (module.encoder, module.decoder))
     u = 2 * rng.normal(size=(n, p))
     batch = torch.from_numpy(u)
-    Reconstruction(LOSSES["squared_error"])(module.train(), batch, batch).backward()
+    Reconstruction(LOSSES["squared_error"], 0.99)(module.train(), batch, batch).backward()
 
     z = u @ V.T
     linear_output = z @ D.T

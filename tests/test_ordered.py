@@ -55,13 +55,14 @@ def test_ratios_of_the_start_are_pcas(digits):
 
 
 @pytest.mark.parametrize(("n_components", "depths"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
-def test_codes_are_cut_at_powers_of_two_the_deeper_the_more_often(n_components, depths):
+def test_half_of_the_codes_are_cut_at_powers_of_two(n_components, depths):
     code = Ordered(nn.Identity(), n_components)
     assert code.depths.all == depths
     z = code.sample(torch.ones(6000, n_components), torch.Generator().manual_seed(0))
     kept = z.sum(1).numpy()
     assert bool(((z == 1) == (torch.arange(n_components) < z.sum(1, keepdim=True))).all())
-    shares = np.arange(1, len(depths) + 1) / np.arange(1, len(depths) + 1).sum()
+    ranks = np.arange(1, len(depths))
+    shares = [*ranks / ranks.sum() / 2, 0.5] if len(ranks) else [1.0]
     np.testing.assert_allclose([(kept == depth).mean() for depth in depths], shares, atol=0.03)
 
 
@@ -109,6 +110,19 @@ def test_validation_score_is_the_mean_over_every_other_prefix(pixels):
     curve = estimator.explained_variance_curve(pixels[200:])
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
     assert scores[estimator.best_iter_] == pytest.approx(curve[[1, 7]].mean(), abs=1e-5)
+
+
+def test_no_judged_prefix_of_the_epoch_kept_is_behind_pca(pixels):
+    """A later epoch has a better mean over the prefixes, but is behind PCA with all components."""
+    X, X_val = pixels[:200], pixels[200:]
+    estimator = _make(24, max_iter=60, output_activation="identity").fit(X, X_val=X_val)
+    curve = estimator.explained_variance_curve(X_val)
+    pca = PCA(24, svd_solver="full").fit(X)
+    for depth in (24, 8, 2):
+        codes = pca.transform(X_val)
+        codes[:, depth:] = 0
+        assert curve[depth - 1] >= _r2(X_val, pca.inverse_transform(codes)) - 1e-6
+    assert 0 < estimator.best_iter_ < 1 + np.argmax(estimator.validation_scores_)
 
 
 # The curve
