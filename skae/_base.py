@@ -22,7 +22,7 @@ from skae import _anchors, _corruptions
 from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
-from skae._codes import Ordered, Plain
+from skae._codes import Depths, Ordered, Plain
 from skae._files import FileMixin
 from skae._frames import check_order, in_container
 from skae._kinds import KINDS, spatial_width
@@ -279,7 +279,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         """Keep as many ordered components as are wanted, and say what each adds."""
         if self._wants_share:
             self._keep_depth_of_share(data.validation)
-        curve = self._explained(data.described, range(1, self.n_components_ + 1))
+        curve = self._explained(self.net_.module_, data.described, range(1, self.n_components_ + 1))
         self.explained_variance_ratio_ = np.diff(curve, prepend=0)
 
     @property
@@ -287,28 +287,32 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         return isinstance(self.n_components, Real) and not isinstance(self.n_components, Integral)
 
     def _keep_depth_of_share(self, validation):
-        """Keep the smallest depth at which the validation rows' R² reaches `n_components`, by bisection."""
-        low, high = 0, self.n_components_
-        reached = self._explained(validation, [high])[0]
+        """Keep as many components as the share of the variance takes."""
+        module, most = self.net_.module_, self.n_components_
+        reached = self._explained(module, validation, [most])[0]
         if reached < self.n_components:
             warnings.warn(
                 f"n_components={self.n_components!r} is not reached: R² of the validation rows is {reached:.4f} with all"
-                f" {high} components, which are kept.",
+                f" {most} components, which are kept.",
                 UserWarning,
                 stacklevel=8,  # the caller of `fit`
             )
             return
+        self._keep_components(self._depth_of_share(module, validation))
+
+    def _depth_of_share(self, module, validation):
+        """The smallest depth at which the validation rows' R² reaches `n_components`, by bisection; else the full one."""
+        low, high = 0, self.n_components_
         while high - low > 1:
             middle = (low + high) // 2
-            if self._explained(validation, [middle])[0] < self.n_components:
+            if self._explained(module, validation, [middle])[0] < self.n_components:
                 low = middle
             else:
                 high = middle
-        self._keep_components(high)
+        return high
 
-    def _explained(self, rows, depths):
+    def _explained(self, module, rows, depths):
         """R² of the reconstruction of a dataset from the first components, for each depth."""
-        module = self.net_.module_
         errors, first, second = np.zeros(len(depths)), 0.0, 0.0
         with torch.inference_mode():
             for batch in gen_batches(len(rows), _CHUNK):
@@ -372,6 +376,9 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         data = self._damage(module, data)
         if self._architecture["anchored"]:
             self._start_at_anchor(module, data)
+        if self._wants_share:  # so that it takes no more components than at the start
+            wanted = self._depth_of_share(module.eval(), data.validation)
+            module.code.depths = Depths(self.n_components_, wanted)
         return module, data
 
     def _build(self, seed=0):
@@ -566,7 +573,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         """
         X = self._validate_rows(X)
         self._check_ordered()
-        return self._explained(self._rows_to_score(X, X), range(1, self.n_components_ + 1))
+        return self._explained(self.net_.module_, self._rows_to_score(X, X), range(1, self.n_components_ + 1))
 
     def _rows_to_score(self, X, target):
         """Dataset of rows and of what they shall become."""

@@ -85,22 +85,22 @@ class Ordered(Plain):
 
 
 class Depths:
-    """Depths that ordered codes are cut at in training: the powers of two, and all components.
+    """Depths that ordered codes are cut at in training: the powers of two, all components, and one that is asked for.
 
     Parameters
     ----------
     n_components : int
+    wanted : int, default=None
+        From 1 to `n_components`.
     """
 
-    def __init__(self, n_components):
-        self.all = [2**i for i in range((n_components - 1).bit_length())] + [n_components]
+    def __init__(self, n_components, wanted=None):
+        wanted = wanted or n_components
+        self.all = sorted({*(2**i for i in range((n_components - 1).bit_length())), wanted, n_components})
+        self.judged = sorted({*self.all[::-2], wanted})  # every other one: to decode them all takes its time
         ranks = torch.arange(1.0, len(self.all))
         self._shares = torch.cat([ranks, ranks.sum()[None].clamp(min=1)])
         self._depths = torch.tensor(self.all)
-
-    @property
-    def judged(self):
-        return self.all[::-2]  # every other one: to decode them all takes its time
 
     def draw(self, h, rng):
         """A depth of each row (n, 1): the full one of half of them."""

@@ -81,7 +81,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
         1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over every other of these
-        depths, and kept only where none of them has lost (but what it has above an R² of 0.99, or above `n_components`).
+        depths, and kept only where none of them has lost, except what lies above an R² of 0.99. Where `n_components` is a
+        share, it takes the place of 0.99, and the depth at which the start reaches it is judged too: training adds no
+        component.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
@@ -481,7 +483,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         X = self._validate_rows(X)
         self._check_ordered()
         target, _ = self._validate_target("X_target", X_target, X)
-        return self._explained(super()._rows_to_score(X, target), range(1, self.n_components_ + 1))
+        return self._explained(self.net_.module_, super()._rows_to_score(X, target), range(1, self.n_components_ + 1))
 
     def _rows_to_score(self, X, target):
         rows, corruption = super()._rows_to_score(X, target), self.net_.module_.corruption
