@@ -51,8 +51,8 @@ class AutoencoderTransformer(BaseAutoencoder):
         gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
         1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over every other of these
         depths, and kept only where none of them has lost, except what lies above an R² of 0.99. Where `n_components` is a
-        share, it takes the place of 0.99, and the depth at which the start reaches it is judged too: training adds no
-        component.
+        share, it takes the place of 0.99, and the depth at which the start reaches it is judged too: with squared error,
+        training adds no component.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
@@ -63,8 +63,9 @@ class AutoencoderTransformer(BaseAutoencoder):
     learning_rate_init : float, default=0.003
         Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
     alpha : float, default=0.001
-        Weight decay of the decoder's residual network, less than 1: at each step its weights shrink by `alpha` times the
-        learning rate over its peak, apart from what the optimizer does [5]_. Nothing else shrinks.
+        Weight decay of the decoder's residual network, less than 1: at each step its weights and biases shrink by `alpha`
+        times the learning rate over its peak, apart from what the optimizer does [5]_. Nothing else shrinks. The steps of
+        the optimizer have to outweigh it: with a much smaller `learning_rate_init`, lower both.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"

@@ -288,21 +288,22 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _keep_depth_of_share(self, validation):
         """Keep as many components as the share of the variance takes."""
-        module, most = self.net_.module_, self.n_components_
-        reached = self._explained(module, validation, [most])[0]
-        if reached < self.n_components:
-            warnings.warn(
-                f"n_components={self.n_components!r} is not reached: R² of the validation rows is {reached:.4f} with all"
-                f" {most} components, which are kept.",
-                UserWarning,
-                stacklevel=8,  # the caller of `fit`
-            )
-            return
-        self._keep_components(self._depth_of_share(module, validation))
+        module = self.net_.module_
+        for most in (module.code.depths.wanted, self.n_components_):  # the first was judged, those between may be worse
+            reached = self._explained(module, validation, [most])[0]
+            if reached >= self.n_components:
+                self._keep_components(self._depth_of_share(module, validation, most))
+                return
+        warnings.warn(
+            f"n_components={self.n_components!r} is not reached: R² of the validation rows is {reached:.4f} with all"
+            f" {most} components, which are kept.",
+            UserWarning,
+            stacklevel=8,  # the caller of `fit`
+        )
 
-    def _depth_of_share(self, module, validation):
-        """The smallest depth at which the validation rows' R² reaches `n_components`, by bisection; else the full one."""
-        low, high = 0, self.n_components_
+    def _depth_of_share(self, module, validation, most):
+        """The smallest depth at which the validation rows' R² reaches `n_components`, by bisection; else `most`."""
+        low, high = 0, most
         while high - low > 1:
             middle = (low + high) // 2
             if self._explained(module, validation, [middle])[0] < self.n_components:
@@ -376,9 +377,9 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         data = self._damage(module, data)
         if self._architecture["anchored"]:
             self._start_at_anchor(module, data)
-        if self._wants_share:  # so that it takes no more components than at the start
-            wanted = self._depth_of_share(module.eval(), data.validation)
-            module.code.depths = Depths(self.n_components_, wanted)
+            if self._wants_share:  # so that it is reached there after training, too
+                wanted = self._depth_of_share(module.eval(), data.validation, self.n_components_)
+                module.code.depths = Depths(self.n_components_, wanted)
         return module, data
 
     def _build(self, seed=0):

@@ -95,9 +95,9 @@ class Depths:
     """
 
     def __init__(self, n_components, wanted=None):
-        wanted = wanted or n_components
-        self.all = sorted({*(2**i for i in range((n_components - 1).bit_length())), wanted, n_components})
-        self.judged = sorted({*self.all[::-2], wanted})  # every other one: to decode them all takes its time
+        self.wanted = wanted or n_components
+        self.all = sorted({*(2**i for i in range((n_components - 1).bit_length())), self.wanted, n_components})
+        self.judged = sorted({*self.all[::-2], self.wanted})  # every other one: to decode them all takes its time
         ranks = torch.arange(1.0, len(self.all))
         self._shares = torch.cat([ranks, ranks.sum()[None].clamp(min=1)])
         self._depths = torch.tensor(self.all)

@@ -87,7 +87,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the density of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after 1,
         2, 4, … components, each depth with a noise variance of its own: a bound for each depth [5]_, whose mean over every
-        other depth judges an epoch; one is kept only where none of them has lost. The bound at full depth pays for it.
+        other depth judges an epoch; one is kept only where none of them has lost. Where `n_components`
+        is a share, the depth at which the start reaches it is one of them. The bound at full depth pays for the order.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
@@ -95,8 +96,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     learning_rate_init : float, default=0.003
         Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
     alpha : float, default=0.001
-        Weight decay of the decoder's residual network, less than 1: at each step its weights shrink by `alpha` times the
-        learning rate over its peak, apart from what the optimizer does [7]_. Nothing else shrinks.
+        Weight decay of the decoder's residual network, less than 1: at each step its weights and biases shrink by `alpha`
+        times the learning rate over its peak, apart from what the optimizer does [7]_. Nothing else shrinks. The steps of
+        the optimizer have to outweigh it: with a much smaller `learning_rate_init`, lower both.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"
@@ -327,12 +329,15 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         if self._architecture["likelihood"] == "gaussian":
             self.noise_variance_ = self.net_.module_.output.noise_variance.item() * self._border.scale**2
 
-    def _keep_components(self, n_components):
+    def _describe_order(self, data):
         if self._architecture["likelihood"] == "gaussian":
             module = self.net_.module_
             module.output.fill_between(module.code.depths.all)
-            if self._anchored_density is not None:
-                self._anchored_density = self._anchored_density.truncate(n_components)
+        super()._describe_order(data)
+
+    def _keep_components(self, n_components):
+        if self._anchored_density is not None:
+            self._anchored_density = self._anchored_density.truncate(n_components)
         super()._keep_components(n_components)
         if hasattr(self, "kl_per_component_"):
             self._summarize_code()

@@ -15,7 +15,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
-from skae._codes import Ordered
+from skae._codes import Depths, Ordered
 
 CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer]
 
@@ -64,6 +64,14 @@ def test_half_of_the_codes_are_cut_at_powers_of_two(n_components, depths):
     ranks = np.arange(1, len(depths))
     shares = [*ranks / ranks.sum() / 2, 0.5] if len(ranks) else [1.0]
     np.testing.assert_allclose([(kept == depth).mean() for depth in depths], shares, atol=0.03)
+
+
+def test_a_depth_that_is_wanted_is_cut_at_and_judged():
+    depths = Depths(128, 37)
+    assert depths.all == [1, 2, 4, 8, 16, 32, 37, 64, 128]
+    assert depths.judged == [1, 4, 16, 37, 128]
+    assert Depths(128, 64).judged == [2, 8, 32, 64, 128]
+    assert Depths(128).judged == [2, 8, 32, 128]
 
 
 class Cuts(Callback):
@@ -209,7 +217,7 @@ def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share, cap):
     k = estimator.n_components_
     curve = estimator.explained_variance_curve(pixels[200:])
     assert 1 < k < cap
-    assert curve[k - 1] >= share > curve[k - 2]
+    assert curve[k - 1] >= share > curve[: k - 1].max()
     assert estimator.explained_variance_ratio_.shape == estimator.transform(pixels).shape[1:] == (k,)
     twin = pickle.loads(pickle.dumps(estimator))
     np.testing.assert_array_equal(twin.transform(pixels), estimator.transform(pixels))

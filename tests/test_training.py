@@ -431,9 +431,8 @@ def test_alpha_shrinks_the_residual_path_of_the_decoder_only(cancer, optimizer):
         weights[penalty] = recorder.weights[0]
     assert any("decoder.linear" in name for name in weights[alpha])
     for name in weights[alpha]:
-        kept = (
-            1 - alpha / 25 if "decoder.residual" in name else 1.0
-        )  # at the first step, where the rate is a 25th of its peak
+        # At the first step the rate is a 25th of its peak.
+        kept = 1 - alpha / 25 if "decoder.residual" in name else 1.0
         np.testing.assert_allclose(weights[alpha][name], weights[0.0][name] * kept, atol=1e-7)
 
 
