@@ -76,17 +76,10 @@ class StraightThroughClip(nn.Module):
     def forward(self, x):
         if not self.training:
             return x.clamp(self.lower, self.upper)
-        return _Clip.apply(x, self.lower, self.upper)
-
-
-class _Clip(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, lower, upper):
-        return x.clamp(lower, upper)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient, None, None
+        clipped = x.clone()
+        with torch.no_grad():
+            clipped.clamp_(self.lower, self.upper)
+        return clipped
 
 
 # Each makes the last stage of the decoder for a number of features.
