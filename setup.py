@@ -30,6 +30,7 @@ setup(
     description="Autoencoders for scikit-learn that start as PCA and only get better",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    project_urls={"Documentation": "https://skae.readthedocs.io"},
     license="BSD-3-Clause",
     license_files=["LICENSE"],
     packages=find_packages(include=["skae", "skae.*"]),

@@ -79,6 +79,10 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         "verbose": ["verbose"],
     }
 
+    # Where notebooks link parameters and attributes to their documentation.
+    _doc_link_module = "skae"
+    _doc_link_template = "https://skae.readthedocs.io/en/stable/api/{estimator_module}.{estimator_name}.html"
+
     _one_a_component = ("explained_variance_ratio_",)  # fitted attributes of ordered codes that `truncate` cuts
 
     # Hooks: the parts that an estimator is made of. `architecture` is a dict of plain values, fixed by `fit`.
