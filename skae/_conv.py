@@ -80,9 +80,10 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
     max_iter : int or "auto", default="auto"
         Number of epochs, which is the length of the learning-rate schedule. 0 is PCA itself; "auto" is as many as make
         3000 gradient steps, but 5 to 300.
-    validation_fraction : float or None, default=0.1
+    validation_fraction : float, "auto" or None, default="auto"
         Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient steps (the PCA is of
-        all rows). None chooses on the training rows. Unused where `fit` is given `X_val`.
+        all rows). "auto" is a tenth, but no more than 2000 rows. None chooses on the training rows. Unused where `fit` is
+        given `X_val`.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the validation rows and the batches. The global states of numpy and torch do not change
         what an int gives, and stay as they are.
@@ -220,7 +221,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         alpha=1e-3,
         batch_size=128,
         max_iter="auto",
-        validation_fraction=0.1,
+        validation_fraction="auto",
         random_state=None,
         device="auto",
         skorch_callbacks=None,

@@ -101,9 +101,10 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     max_iter : int or "auto", default="auto"
         Number of epochs, which is the length of the learning-rate schedule. 0 is the linear map itself; "auto" is as many
         as make 3000 gradient steps, but 5 to 300.
-    validation_fraction : float or None, default=0.1
-        Share of the rows, drawn at random, that choose the epoch and are withheld from training. None chooses on the
-        training rows. Unused where `fit` is given `X_val`. Their damage is the same in each epoch.
+    validation_fraction : float, "auto" or None, default="auto"
+        Share of the rows, drawn at random, that choose the epoch and are withheld from training. "auto" is a tenth, but
+        no more than 2000 rows. None chooses on the training rows. Unused where `fit` is given `X_val`. Their damage is the
+        same in each epoch.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the validation rows, the batches and the damage.
     device : str or torch.device, default="auto"
@@ -204,7 +205,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         alpha=1e-3,
         batch_size=128,
         max_iter="auto",
-        validation_fraction=0.1,
+        validation_fraction="auto",
         random_state=None,
         device="auto",
         skorch_callbacks=None,

@@ -87,8 +87,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the density of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after 1,
         2, 4, … components, each depth with a noise variance of its own: a bound for each depth [5]_, whose mean over every
-        other depth judges an epoch; one is kept only where none of them has lost. Where `n_components`
-        is a share, the depth at which the start reaches it is one of them. The bound at full depth pays for the order.
+        other depth judges an epoch; one is kept only where none of them has lost. Where `n_components` is a share, the
+        depth at which the start reaches it is one of them. The bound at full depth pays for the order.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
@@ -104,9 +104,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     max_iter : int or "auto", default="auto"
         Number of epochs, which is the length of the learning-rate schedule. 0 is probabilistic PCA itself; "auto" is as
         many as make 3000 gradient steps, but 5 to 300.
-    validation_fraction : float or None, default=0.1
+    validation_fraction : float, "auto" or None, default="auto"
         Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient steps (the PCA is of
-        all rows). None chooses on the training rows. Unused where `fit` is given `X_val`.
+        all rows). "auto" is a tenth, but no more than 2000 rows. None chooses on the training rows. Unused where `fit` is
+        given `X_val`.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the validation rows, the batches and the draws.
     device : str or torch.device, default="auto"
@@ -239,7 +240,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         alpha=1e-3,
         batch_size=128,
         max_iter="auto",
-        validation_fraction=0.1,
+        validation_fraction="auto",
         random_state=None,
         device="auto",
         skorch_callbacks=None,

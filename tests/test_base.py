@@ -463,7 +463,7 @@ BAD_PARAMETERS = [
     ({"alpha": 1.0}, "'alpha'.*Got 1"),
     ({"batch_size": 0}, "'batch_size'.*Got 0"),
     ({"max_iter": -1}, "'max_iter'.*'auto'.*Got -1"),
-    ({"validation_fraction": 1.0}, r"'validation_fraction'.*\(0.0, 1.0\) or None.*Got 1"),
+    ({"validation_fraction": 1.0}, r"'validation_fraction'.*\(0.0, 1.0\).*'auto'.* or None.*Got 1"),
     ({"validation_fraction": 0.0}, "'validation_fraction'.*Got 0"),
     ({"device": "cuda:77"}, "device='cuda:77' is not available here.*'auto', 'cpu'"),
     ({"device": "nonsense"}, "device='nonsense' is not available here.*'auto', 'cpu'"),

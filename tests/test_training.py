@@ -97,6 +97,15 @@ def test_batches_are_shuffled_anew_and_only_where_asked():
     assert len(shuffled) == len(ordered) == 5
 
 
+@pytest.mark.parametrize(("n_rows", "n_train"), [(2, 1), (25, 22), (20_000, 18_000), (20_011, 18_011), (60_000, 58_000)])
+def test_a_tenth_of_the_rows_but_not_many_are_withheld(n_rows, n_train):
+    X = np.random.default_rng(0).normal(size=(n_rows, 2))
+    recorder = Recorder()
+    estimator = AutoencoderTransformer(1, hidden_layer_sizes=(), max_iter=1, batch_size=10_000, skorch_callbacks=[recorder])
+    estimator.fit(X)
+    assert sum(len(u) for u in recorder.epochs[0]) == n_train
+
+
 @pytest.mark.parametrize("validation_fraction", [0.1, 0.25, None])
 def test_each_epoch_has_every_training_row_once_in_a_new_order(numbered, validation_fraction):
     recorder = Recorder()
