@@ -36,7 +36,7 @@ _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
 _CAP = 128  # components that a share of the variance is looked for among
 _ENOUGH = 0.99  # R² that a depth of ordered codes may fall back to where PCA has more: others gain by it
-_MOST_VALIDATION_ROWS = 2000  # of a fit's own: the error of many rows falls more by training on the others
+_MOST_VALIDATION_ROWS = 2000  # that "auto" withholds: beyond them, a row lowers the error further by being trained on
 _DECODED = 25_000  # codes that `explained_variance_ratio_` has decoded
 
 
@@ -420,10 +420,9 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         if self.validation_fraction is None:
             return _Data(rows(X, target), rows(X, target), described, seed)
         order = rng.permutation(len(X))
-        if self.validation_fraction == "auto":
-            n_validation = min(_MOST_VALIDATION_ROWS, math.ceil(0.1 * len(X)))
-        else:
-            n_validation = min(len(X) - 1, math.ceil(self.validation_fraction * len(X)))
+        is_auto = self.validation_fraction == "auto"
+        share, most = (0.1, _MOST_VALIDATION_ROWS) if is_auto else (self.validation_fraction, len(X) - 1)
+        n_validation = min(most, math.ceil(share * len(X)))
         held_out, trained_on = np.sort(order[:n_validation]), np.sort(order[n_validation:])
         return _Data(rows(X, target, trained_on), rows(X, target, held_out), described, seed)
 

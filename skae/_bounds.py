@@ -77,8 +77,7 @@ class StraightThroughClip(nn.Module):
         if not self.training:
             return x.clamp(self.lower, self.upper)
         clipped = x.clone()
-        with torch.no_grad():
-            clipped.clamp_(self.lower, self.upper)
+        clipped.detach().clamp_(self.lower, self.upper)  # which autograd does not see
         return clipped
 
 

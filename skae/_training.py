@@ -54,8 +54,8 @@ class Averaging(Callback):
     Near the peak of the learning rate the weights move about a better place than each of them: their average is what the
     fall of the rate would lead to, long before it falls.
 
-    As ``torch.optim.swa_utils.AveragedModel``, which looks for the parameters at each update: that takes a twentieth of the
-    time where batches are small.
+    As ``torch.optim.swa_utils.AveragedModel``, which looks for the parameters at each update: that takes a twentieth of a
+    fit where batches are small.
 
     Parameters
     ----------
@@ -76,9 +76,10 @@ class Averaging(Callback):
         self._every = max(1, round(horizon / 5))
         self._share = min(1.0, self._every / horizon)  # of the latest weights
         self.module_ = deepcopy(net.module_).eval()
-        self._averages, self._weights = ([p.detach() for p in m.parameters()] for m in (self.module_, net.module_))
+        self._averages, self._weights = (list(module.parameters()) for module in (self.module_, net.module_))
         self._steps = 0
 
+    @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
         self._steps += 1
         if self._steps % self._every == 0:
@@ -134,7 +135,7 @@ class WeightDecay(Callback):
     def on_train_begin(self, net, **kwargs):
         self._weights = [weight for name, weight in net.module_.named_parameters() if name.startswith("decoder.residual.")]
         if isinstance(net.optimizer_, FlatAdam):
-            self._weights = [net.optimizer_.whole(self._weights)]
+            self._weights = [net.optimizer_.flat_view(self._weights)]
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
@@ -170,7 +171,7 @@ class FlatAdam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure):
-        """Take a step by torch's fused kernel: where batches are small, Adam's own `step` spends as long on choosing it."""
+        """Take a step by torch's fused kernel; Adam's own takes as long again to choose it, where there are few weights."""
         with torch.enable_grad():
             loss = closure()
         for group in self.param_groups:
@@ -183,8 +184,8 @@ class FlatAdam(torch.optim.Adam):
         return loss
 
     @staticmethod
-    def whole(parameters):
-        """The part of a vector that some parameters are together, which lie side by side in it."""
+    def flat_view(parameters):
+        """One view of parameters that lie side by side in a vector; like them it is not frozen."""
         n_values = sum(p.numel() for p in parameters)
         return parameters[0].detach().as_strided((n_values,), (1,)).requires_grad_()
 

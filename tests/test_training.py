@@ -1,5 +1,6 @@
 import re
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, Freezer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import TensorDataset
 
 from skae import AutoencoderTransformer, VAETransformer, _training
-from skae._training import Batches, find_device, training_settings
+from skae._training import Averaging, Batches, find_device, training_settings
 
 
 def _fit(X, *, n_components=2, X_val=None, **parameters):
@@ -204,6 +206,23 @@ def test_where_training_does_harm_the_result_is_pca(cancer):
     assert estimator.best_iter_ == 0
     expected = PCA(2, svd_solver="full").fit_transform(cancer)
     np.testing.assert_allclose(estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("n_steps", "every"), [(3, 1), (50, 1), (700, 4)])
+def test_average_is_torchs_also_of_weights_that_are_bound_anew(n_steps, every):
+    net = SimpleNamespace(module_=torch.nn.Linear(3, 2))
+    averaging = Averaging(n_steps)
+    averaging.on_train_begin(net)
+    decay = max(0.0, 1 - every / (0.03 * n_steps))
+    expected = AveragedModel(net.module_, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    for step in range(1, n_steps + 1):
+        for i, p in enumerate(net.module_.parameters()):
+            p.data = p.data + i + step % 7
+        averaging.on_batch_end(net, training=True)
+        if step % every == 0:
+            expected.update_parameters(net.module_)
+        for average, p in zip(averaging.module_.parameters(), expected.module.parameters(), strict=True):
+            torch.testing.assert_close(average, p)
 
 
 @pytest.mark.parametrize(("max_iter", "every"), [(10, 1), (140, 4)])
