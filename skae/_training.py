@@ -15,6 +15,7 @@ FETCH = 1024  # rows fetched together, at least a batch
 WARM_UP = 0.1  # share of the steps in which the learning rate rises to its peak
 CLEAR = 2.0  # standard deviations by which more than half of the validation rows gain in an epoch that is kept
 AVERAGED = 0.03  # share of the steps that the average of the weights looks back on
+WIDE = 256  # inputs beyond which weights of the encoder decay, too
 AUTO_STEPS, AUTO_EPOCHS = 3000, (5, 300)  # max_iter="auto": about this many gradient steps, within these epochs
 
 
@@ -122,7 +123,10 @@ class OneCycle(Callback):
 
 
 class WeightDecay(Callback):
-    """Shrink the decoder's residual path at each step by `alpha`, times the share of its peak that the learning rate has.
+    """Shrink weights at each step by `alpha`, times the share of its peak that the learning rate has.
+
+    They are those of the decoder's residual path, and of the encoder's layers of so many inputs that they overfit. Narrower
+    ones, as tables have, need the size of their weights.
 
     Parameters
     ----------
@@ -133,9 +137,13 @@ class WeightDecay(Callback):
         self.alpha = alpha
 
     def on_train_begin(self, net, **kwargs):
-        self._weights = [weight for name, weight in net.module_.named_parameters() if name.startswith("decoder.residual.")]
+        encoder, decoder = net.module_.encoder.residual, net.module_.decoder.residual
+        wide = (layer for layer in encoder if hasattr(layer, "weight") and layer.weight[0].numel() > WIDE)
+        neighbours = [list(part.parameters()) for part in (*wide, decoder)]
         if isinstance(net.optimizer_, FlatAdam):
-            self._weights = [net.optimizer_.flat_view(self._weights)]
+            self._weights = [net.optimizer_.flat_view(parameters) for parameters in neighbours]
+        else:
+            self._weights = [parameter for parameters in neighbours for parameter in parameters]
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):

@@ -358,7 +358,8 @@ def test_adam_on_a_vector_is_torchs(cancer, alpha):
         pass
 
     fits = [
-        _fit(cancer, max_iter=3, alpha=alpha, optimizer=optimizer, learning_rate_init=3e-3) for optimizer in ("adam", Adam)
+        _fit(cancer, max_iter=3, alpha=alpha, optimizer=optimizer, learning_rate_init=3e-3, hidden_layer_sizes=(300,))
+        for optimizer in ("adam", Adam)
     ]
     np.testing.assert_allclose(*(fit.transform(cancer) for fit in fits), atol=1e-3)
     np.testing.assert_allclose(*(fit.loss_curve_ for fit in fits), rtol=1e-4)
@@ -450,17 +451,17 @@ def test_sgd_step_by_hand(cancer):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", torch.optim.SGD])
-def test_alpha_shrinks_the_residual_path_of_the_decoder_only(cancer, optimizer):
+def test_alpha_shrinks_the_residual_path_of_the_decoder_and_wide_layers_of_the_encoder_only(cancer, optimizer):
     alpha, weights = 0.3, {}
     for penalty in (0.0, alpha):
         recorder = Recorder()
-        parameters = {"optimizer": optimizer, "learning_rate_init": 0.1, "max_iter": 1}
+        parameters = {"optimizer": optimizer, "learning_rate_init": 0.1, "max_iter": 1, "hidden_layer_sizes": (257, 256)}
         _fit(cancer, alpha=penalty, batch_size=100, skorch_callbacks=[recorder], **parameters)
         weights[penalty] = recorder.weights[0]
-    assert any("decoder.linear" in name for name in weights[alpha])
+    assert sum("residual" in name for name in weights[alpha]) == 12
     for name in weights[alpha]:
         # At the first step the rate is a 25th of its peak.
-        kept = 1 - alpha / 25 if "decoder.residual" in name else 1.0
+        kept = 1 - alpha / 25 if name.startswith(("encoder.residual.2.", "decoder.residual.")) else 1.0
         np.testing.assert_allclose(weights[alpha][name], weights[0.0][name] * kept, atol=1e-7)
 
 
