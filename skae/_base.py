@@ -325,7 +325,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
                 u, target = rows[np.arange(batch.start, batch.stop)]
                 z = module.encode(u)
                 for i, depth in enumerate(depths):
-                    errors[i] += (module.decode(module.code.cut(z, depth)) - target).double().square().sum().item()
+                    errors[i] += (module.decode(z, depth) - target).double().square().sum().item()
                 first, second = first + target.double().sum(0), second + target.double().square().sum().item()
         total = second - first.square().sum().item() / len(rows)
         return 1 - errors / total if total > 0 else np.ones(len(depths))
@@ -394,7 +394,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             module = Autoencoder(
-                KINDS[architecture["kind"]].body(architecture, code.width(architecture["n_components"])),
+                KINDS[architecture["kind"]].body(architecture, code),
                 code,
                 self._output(architecture),
                 self._corruption(architecture),
@@ -481,7 +481,8 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as `transform` gives them.
+            Codes, as `transform` gives them; of ordered codes also the first columns alone. Columns that are set to zero
+            instead are values, as others are.
 
         Returns
         -------
@@ -496,14 +497,17 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         check_is_fitted(self)
         check_order(X, self.get_feature_names_out())
         codes = check_array(X, dtype=_FLOATS)
-        if codes.shape[1] != self.n_components_:
+        depth, n_left = codes.shape[1], self.n_components_ - codes.shape[1]
+        if n_left < 0 or (n_left and not self._architecture["ordered"]):
             raise ValueError(
-                f"X has {codes.shape[1]} columns, but the codes of this {type(self).__name__} have {self.n_components_}:"
+                f"X has {depth} columns, but the codes of this {type(self).__name__} have {self.n_components_}:"
                 " give inverse_transform what transform returns."
             )
         unit = codes.dtype.type(self._code_unit)
-        rows = self._target_border.unstandardize(self._apply(Autoencoder.decode, codes, lambda Z: Z / unit))
-        return self._give_back(rows, X)
+        decoded = self._apply(
+            lambda module, Z: module.decode(Z, depth), codes, lambda Z: np.pad(Z / unit, ((0, 0), (0, n_left)))
+        )
+        return self._give_back(self._target_border.unstandardize(decoded), X)
 
     def reconstruct(self, X):
         """``inverse_transform(transform(X))`` in one pass.

@@ -19,10 +19,13 @@ ACTIVATIONS = {
 }
 
 
-def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation):
-    """Fully connected residual paths; the decoder's mirrors the encoder's, which gives `code_width` values."""
+def dense(n_features, code_width, decoder_width, n_outputs, hidden_layer_sizes, activation):
+    """Fully connected residual paths; the decoder's mirrors the encoder's.
+
+    The encoder's gives `code_width` values, and `decoder_width` are given to the decoder's.
+    """
     f = _perceptron((n_features, *hidden_layer_sizes, code_width), activation)
-    g = _perceptron((n_components, *hidden_layer_sizes[::-1], n_outputs), activation)
+    g = _perceptron((decoder_width, *hidden_layer_sizes[::-1], n_outputs), activation)
     return f, g
 
 
@@ -36,7 +39,7 @@ def _perceptron(widths, activation):
 def conv(
     image_shape,
     code_width,
-    n_components,
+    decoder_width,
     n_output_channels,
     channels,
     decoder_channels,
@@ -54,9 +57,9 @@ def conv(
     ----------
     image_shape : tuple of int
         Height, width and channels.
-    code_width, n_components : int or None
-        A fully connected layer makes so many values of the last feature maps, and one makes such maps again of a code of
-        that length; None for both makes the maps the code.
+    code_width, decoder_width : int or None
+        A fully connected layer makes so many values of the last feature maps, and one makes such maps again of so many;
+        None for both makes the maps the code.
     n_output_channels : int
         Channels of the images that come out.
     channels, decoder_channels : sequence of int
@@ -83,12 +86,12 @@ def conv(
         g += [_same_conv(n_in, n_out, kernel_size), ACTIVATIONS[activation]()]
     g[-1] = ToRows()  # the last layer is linear
 
-    if n_components is None:
+    if code_width is None:
         f[-1] = ToRows()
     else:
         width = math.prod(sizes[-1]) * channels[-1]
         f += [ToRows(), nn.Linear(width, code_width)]
-        g = [nn.Linear(n_components, width), ACTIVATIONS[activation](), *g]
+        g = [nn.Linear(decoder_width, width), ACTIVATIONS[activation](), *g]
     return nn.Sequential(*f), nn.Sequential(*g)
 
 

@@ -3,10 +3,13 @@
 A code takes the encoder's output ``h`` of shape (n, width(k)) and gives
 
 - ``mean(h)``: the deterministic code (n, k) that ``transform`` returns,
-- ``sample(h, rng)``: the code that the decoder sees in training,
-- ``expand(z)``: what the decoder is given for a code ``z``,
-- ``cut(z, depth)``: the code of that depth,
-- ``judged``: the depths that an epoch is judged by; None is the full one.
+- ``sample(h, rng)``: the code that training draws,
+- ``draw_depth(h, rng)``: the depths that codes are cut at in training, one of each row (n, 1); None where they are not,
+- ``decoder_width(k)`` and ``decoder_inputs(z, depth)``: how many values the decoder's residual path is given, and what its
+  linear and its residual path are given for codes ``z`` (n, k) that are cut at a depth,
+- ``judged``: the depths that an epoch is judged by.
+
+A depth is an int, one of each row (n, 1), or None for all components.
 """
 
 import torch
@@ -14,9 +17,22 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 
-def _cut(z, depth):
-    """Codes whose components past a depth are zero: an int, one of each row (n, 1), or None for all components."""
-    return z if depth is None else z * (torch.arange(z.shape[-1], device=z.device) < depth)
+def _reached(z, depth):
+    """Ones up to the depth, zeros past it, in the form of the codes."""
+    if depth is None:
+        return torch.ones_like(z)
+    return (torch.arange(z.shape[-1], device=z.device) < depth).to(z.dtype).expand_as(z)
+
+
+def _told(z, depth):
+    """Codes that are cut at a depth; and those in turns with ones up to the depth, zeros past it.
+
+    A component that is cut off would otherwise be one that happens to be zero. In turns, a prefix of the code is a prefix
+    of both.
+    """
+    reached = _reached(z, depth)
+    z = z * reached
+    return z, torch.stack([z, reached], dim=-1).flatten(-2)
 
 
 class Plain:
@@ -30,12 +46,14 @@ class Plain:
 
     # The code of centred data divided by one scale; multiplied by it again it has the unit of the data, as PCA's.
     in_unit_of_data = True
-    cut = staticmethod(_cut)
 
     def __init__(self, activation):
         self._activation = activation
 
     def width(self, n_components):
+        return n_components
+
+    def decoder_width(self, n_components):
         return n_components
 
     def mean(self, h):
@@ -44,8 +62,11 @@ class Plain:
     def sample(self, h, rng):
         return self.mean(h)
 
-    def expand(self, z):
-        return z
+    def draw_depth(self, h, rng):
+        return None
+
+    def decoder_inputs(self, z, depth):
+        return z, z
 
     @property
     def judged(self):
@@ -55,9 +76,9 @@ class Plain:
 class Ordered(Plain):
     """Every prefix of the code is a code: nested dropout [1]_ at the depths 1, 2, 4 and so on [2]_.
 
-    In training half of the rows keep all components. The code of each other row is cut after one of these depths, the
-    greater the more often, by its rank among them. Between two of them the error falls as well, though no cut falls there;
-    cuts at every depth cost those that are cut at.
+    In training the code of each row is cut after one of these depths, or keeps all components. Between two of them the error
+    falls as well, though no cut falls there; cuts at every depth cost those that are cut at. The decoder is told the depth:
+    one that has to guess it from zeros fits small data badly at full depth.
 
     Parameters
     ----------
@@ -76,12 +97,24 @@ class Ordered(Plain):
         super().__init__(activation)
         self.depths = Depths(n_components)
 
-    def sample(self, h, rng):
-        return self.cut(self.mean(h), self.depths.draw(h, rng))
+    def decoder_width(self, n_components):
+        return 2 * n_components
+
+    def draw_depth(self, h, rng):
+        return self.depths.draw(h, rng)
+
+    def decoder_inputs(self, z, depth):
+        return _told(z, depth)
 
     @property
     def judged(self):
         return self.depths.judged
+
+
+# Share of the codes that are cut at the depth that is wanted, and how often others are at a depth, to 1 at one that is not
+# here: what the first two components can do is little, and what they take from the depth 4 is much.
+_WANTED = 0.4
+_WEIGHTS = {1: 0.5, 2: 0.75, 4: 2.5}
 
 
 class Depths:
@@ -98,16 +131,19 @@ class Depths:
         self.wanted = wanted or n_components
         self.all = sorted({*(2**i for i in range((n_components - 1).bit_length())), self.wanted, n_components})
         self.judged = sorted({*self.all[::-2], self.wanted})  # every other one: to decode them all takes its time
-        ranks = torch.arange(1.0, len(self.all))
-        self._shares = torch.cat([ranks, ranks.sum()[None].clamp(min=1)])
+        weights = {depth: _WEIGHTS.get(depth, 1.0) for depth in self.all if depth != self.wanted}
+        rest = sum(weights.values())
+        weights[self.wanted] = rest * _WANTED / (1 - _WANTED) or 1.0
+        ends = torch.tensor([weights[depth] for depth in self.all]).cumsum(0)
+        self._ends = ends[:-1] / ends[-1]  # of the share of each depth but the last, in [0, 1]
         self._depths = torch.tensor(self.all)
 
     def draw(self, h, rng):
-        """A depth of each row (n, 1): the full one of half of them."""
-        if self._shares.device != h.device:
-            self._shares, self._depths = self._shares.to(h.device), self._depths.to(h.device)
-        drawn = torch.multinomial(self._shares, len(h), replacement=True, generator=rng)
-        return self._depths[drawn, None]
+        """A depth of each row (n, 1): each batch has them in their shares, whose rows are in random order."""
+        if self._ends.device != h.device:
+            self._ends, self._depths = self._ends.to(h.device), self._depths.to(h.device)
+        places = torch.arange(len(h), device=h.device) + torch.rand((), generator=rng, device=h.device)
+        return self._depths[torch.searchsorted(self._ends, places / len(h)), None]
 
 
 class Gaussian(nn.Module):
@@ -130,7 +166,6 @@ class Gaussian(nn.Module):
     """
 
     in_unit_of_data = False
-    cut = staticmethod(_cut)
 
     def __init__(self, n_components, ordered):
         super().__init__()
@@ -148,6 +183,9 @@ class Gaussian(nn.Module):
     def width(self, n_components):
         return 2 * n_components
 
+    def decoder_width(self, n_components):
+        return n_components if self.depths is None else 2 * n_components
+
     def mean(self, h):
         return self.scale * h[:, 0::2]  # in turns with the variances: a prefix of both is a prefix of h
 
@@ -157,28 +195,28 @@ class Gaussian(nn.Module):
     def log_deviation(self, h):
         return logsigmoid(self._logit(h)) / 2
 
-    def kl(self, h):
-        """Kullback-Leibler divergence from the prior of each component, in nats (n, k)."""
-        return (self.mean(h).square() + self.variance(h) - 1 - logsigmoid(self._logit(h))) / 2
+    def kl(self, h, depth=None):
+        """Kullback-Leibler divergence from the prior of each component up to a depth, in nats (n, k)."""
+        kl = (self.mean(h).square() + self.variance(h) - 1 - logsigmoid(self._logit(h))) / 2
+        return kl if depth is None else kl * _reached(kl, depth)
 
     def draw(self, h, noise):
         """Codes (n_draws, n, k) of standard normal draws that broadcast to them."""
         return self.mean(h) + self.log_deviation(h).exp() * noise
 
     def sample(self, h, rng):
-        noise = torch.empty_like(self.mean(h)).normal_(generator=rng)
-        return self.cut(self.draw(h, noise), self.draw_depth(h, rng))
+        return self.draw(h, torch.empty_like(self.mean(h)).normal_(generator=rng))
 
     def draw_depth(self, h, rng):
-        """Depths that codes are cut at in training, one of each row (n, 1); None where they are not."""
         return None if self.depths is None else self.depths.draw(h, rng)
 
     @property
     def judged(self):
         return [None] if self.depths is None else self.depths.judged
 
-    def expand(self, z):
-        return self.gain * z
+    def decoder_inputs(self, z, depth):
+        z = self.gain * z
+        return (z, z) if self.depths is None else _told(z, depth)
 
     def _logit(self, h):
         return self.logit + h[:, 1::2]

@@ -25,9 +25,9 @@ def in_container(rows, given, estimator, names):
 
 
 def check_order(codes, names):
-    """Refuse a frame whose columns are those of the names, but in another order."""
+    """Refuse a frame whose columns have the names, but in another order, or not the first of them."""
     given = _get_feature_names(codes)
-    if given is not None and list(given) != list(names) and sorted(given) == sorted(names):
+    if given is not None and set(given) <= set(names) and list(given) != list(names[: len(given)]):
         raise ValueError(
             f"X has the columns {_shown(given)}, but the codes are {_shown(names)}: select them in that order,"
             " X[estimator.get_feature_names_out()]."

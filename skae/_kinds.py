@@ -34,10 +34,10 @@ class Dense:
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
     @staticmethod
-    def body(architecture, code_width):
-        """Residual paths of encoder and decoder; see :mod:`skae._bodies`."""
-        sizes = ("n_features", "n_components", "n_outputs", "hidden_layer_sizes", "activation")
-        return _bodies.dense(code_width=code_width, **{name: architecture[name] for name in sizes})
+    def body(architecture, code):
+        """Residual paths of encoder and decoder around a code; see :mod:`skae._bodies`."""
+        sizes = ("n_features", "n_outputs", "hidden_layer_sizes", "activation")
+        return _bodies.dense(**_widths(architecture, code), **{name: architecture[name] for name in sizes})
 
 
 class Conv:
@@ -86,16 +86,20 @@ class Conv:
         }
 
     @staticmethod
-    def body(architecture, code_width):
-        """Residual paths of encoder and decoder; see :mod:`skae._bodies`."""
-        spatial = architecture["spatial"]
+    def body(architecture, code):
+        """Residual paths of encoder and decoder around a code; see :mod:`skae._bodies`."""
+        no_widths = {"code_width": None, "decoder_width": None}
         sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
         return _bodies.conv(
-            code_width=None if spatial else code_width,
-            n_components=None if spatial else architecture["n_components"],
             n_output_channels=architecture["n_outputs"] // math.prod(architecture["image_shape"][:2]),
+            **(no_widths if architecture["spatial"] else _widths(architecture, code)),
             **{name: architecture[name] for name in sizes},
         )
+
+
+def _widths(architecture, code):
+    n_components = architecture["n_components"]
+    return {"code_width": code.width(n_components), "decoder_width": code.decoder_width(n_components)}
 
 
 KINDS = {"dense": Dense, "conv": Conv}

@@ -48,7 +48,7 @@ class Reconstruction(nn.Module):
     def of_rows(self, module, u, target):
         """Loss of each row at each depth that counts (n, n_depths)."""
         z = module.encode(u)
-        reconstructions = (module.decode(module.code.cut(z, depth)) for depth in module.code.judged)
+        reconstructions = (module.decode(z, depth) for depth in module.code.judged)
         return torch.stack([self.loss(x_hat, target, reduction="none").mean(1) for x_hat in reconstructions], dim=1)
 
     def reference(self, batches, n_rows):
@@ -119,9 +119,8 @@ class NegativeELBO(nn.Module):
     def _losses(self, module, h, groups, target, depth):
         losses, n_draws = 0.0, sum(len(noise) for noise in groups)
         for noise in groups:
-            z = module.code.cut(module.code.draw(h, noise), depth)
-            losses = losses - _log_densities(module, z, target, depth).sum(0) / n_draws
-        return self.offset + self.beta * module.code.cut(module.code.kl(h), depth).sum(1) + losses
+            losses = losses - _log_densities(module, module.code.draw(h, noise), target, depth).sum(0) / n_draws
+        return self.offset + self.beta * module.code.kl(h, depth).sum(1) + losses
 
     def reference(self, batches, n_rows):
         """Nothing: the bound has a unit of its own."""
@@ -192,7 +191,8 @@ def _group_means(values, groups, n_groups):
 
 def _log_densities(module, z, target, depth=None):
     """Log densities (n_draws, n) of rows given codes (n_draws, n, k), cut at a depth."""
-    raw = module.raw(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    depths = depth.repeat(len(z), 1) if isinstance(depth, torch.Tensor) else depth  # those of the rows, for each draw
+    raw = module.raw(z.flatten(0, 1), depths).unflatten(0, z.shape[:2])
     return module.output.log_density(raw, target, depth)
 
 

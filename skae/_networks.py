@@ -20,10 +20,12 @@ class AnchoredMap(nn.Module):
         self.linear = linear
         self.residual = residual
 
-    def forward(self, x):
+    def forward(self, x, residual_x=None):
+        """Map rows; the residual path may be given more of them than the linear one."""
+        residual = self.residual(x if residual_x is None else residual_x)
         if self.linear is None:
-            return self.residual(x)
-        return torch.addmm(self.residual(x), x, self.linear.weight.t())  # one kernel for product and sum
+            return residual
+        return torch.addmm(residual, x, self.linear.weight.t())  # one kernel for product and sum
 
     @torch.no_grad()
     def start_at(self, matrix):
@@ -67,19 +69,19 @@ class Autoencoder(nn.Module):
         """Deterministic code of each row."""
         return self.code.mean(self.encoder(u))
 
-    def decode(self, z):
-        """Reconstruction of each code."""
-        return self.output(self.raw(z))
+    def decode(self, z, depth=None):
+        """Reconstruction of each code, cut at a depth; see :mod:`skae._codes`."""
+        return self.output(self.raw(z, depth))
 
-    def raw(self, z):
+    def raw(self, z, depth=None):
         """The decoder's output before its last stage."""
-        return self.decoder(self.code.expand(z))
+        return self.decoder(*self.code.decoder_inputs(z, depth))
 
     def forward(self, u, rng=None):
         """Reconstruction and the encoder's output; in training with corruption and sampled codes."""
         if self.training:
             h = self.encoder(self.corruption(u, rng))
-            return self.decode(self.code.sample(h, rng)), h
+            return self.decode(self.code.sample(h, rng), self.code.draw_depth(h, rng)), h
         h = self.encoder(u)
         return self.decode(self.code.mean(h)), h
 

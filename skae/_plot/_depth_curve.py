@@ -125,10 +125,10 @@ def _curve(estimator, X):
     if hasattr(estimator, "explained_variance_curve"):
         scores = estimator.explained_variance_curve(X)
         return np.arange(1, len(scores) + 1), scores
-    codes = np.asarray(estimator.transform(X))
+    codes, is_autoencoder = np.asarray(estimator.transform(X)), hasattr(last_step(estimator), "truncate")
     depths = np.arange(1, codes.shape[1] + 1)
     if len(depths) > _MAX_DEPTHS:
         powers, between = 2 ** np.arange(len(depths).bit_length()), np.geomspace(1, len(depths), _MAX_DEPTHS)
         depths = np.unique(np.r_[powers, between].round().astype(int))
-    cut = (np.where(np.arange(codes.shape[1]) < depth, codes, 0) for depth in depths)
+    cut = (codes[:, :depth] if is_autoencoder else np.where(np.arange(codes.shape[1]) < depth, codes, 0) for depth in depths)
     return depths, np.array([explained_variance(X, np.asarray(estimator.inverse_transform(codes))) for codes in cut])
