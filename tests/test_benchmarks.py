@@ -126,6 +126,19 @@ def test_downstream(out, digits_split):
     assert (out / "downstream_digits_test_quick.png").exists()
 
 
+def test_settings(out, digits_split):
+    rows = _by(_quick("settings", out), "setting")
+    assert {setting for (setting,) in rows} == {"PCA", "defaults", "ordered"}
+    X_train, X_test, y_train, y_test = digits_split
+    pca = PCA(4, svd_solver="full").fit(X_train.astype(float))
+    expected = 1 - _pca_r2(X_train, X_test, 4)
+    assert rows[("PCA",)]["mse"] / X_test.var(axis=0).mean() == pytest.approx(expected, rel=1e-3)
+    scaler = StandardScaler().fit(pca.transform(X_train))
+    codes = [scaler.transform(pca.transform(X)) for X in (X_train, X_test)]
+    accuracy = KNeighborsClassifier(5).fit(codes[0], y_train).score(codes[1], y_test)
+    assert rows[("PCA",)]["nearest_neighbors"] == pytest.approx(accuracy, abs=0.005)
+
+
 def test_compression(out, digits_split):
     rows = _by(_quick("compression", out), "method", "depth", "code")
     X_train, X_test = digits_split[:2]
