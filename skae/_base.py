@@ -492,7 +492,8 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         Raises
         ------
         ValueError
-            If X has another number of columns, or the names of the codes in another order.
+            If X has more columns than there are codes, or fewer where they are not ordered; or the names of the codes in
+            another order.
         """
         check_is_fitted(self)
         check_order(X, self.get_feature_names_out())

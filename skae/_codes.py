@@ -3,7 +3,6 @@
 A code takes the encoder's output ``h`` of shape (n, width(k)) and gives
 
 - ``mean(h)``: the deterministic code (n, k) that ``transform`` returns,
-- ``sample(h, rng)``: the code that training draws,
 - ``draw_depth(h, rng)``: the depths that codes are cut at in training, one of each row (n, 1); None where they are not,
 - ``decoder_width(k)`` and ``decoder_inputs(z, depth)``: how many values the decoder's residual path is given, and what its
   linear and its residual path are given for codes ``z`` (n, k) that are cut at a depth,
@@ -59,9 +58,6 @@ class Plain:
     def mean(self, h):
         return self._activation(h)
 
-    def sample(self, h, rng):
-        return self.mean(h)
-
     def draw_depth(self, h, rng):
         return None
 
@@ -111,8 +107,8 @@ class Ordered(Plain):
         return self.depths.judged
 
 
-# Share of the codes that are cut at the depth that is wanted, and how often others are at a depth, to 1 at one that is not
-# here: what the first two components can do is little, and what they take from the depth 4 is much.
+# Share of the codes that have the depth that is wanted, and relative weights of the other depths, 1 where none is given:
+# what the first two components can do is little, and what they take from the depth 4 is much.
 _WANTED = 0.4
 _WEIGHTS = {1: 0.5, 2: 0.75, 4: 2.5}
 
@@ -203,9 +199,6 @@ class Gaussian(nn.Module):
     def draw(self, h, noise):
         """Codes (n_draws, n, k) of standard normal draws that broadcast to them."""
         return self.mean(h) + self.log_deviation(h).exp() * noise
-
-    def sample(self, h, rng):
-        return self.draw(h, torch.empty_like(self.mean(h)).normal_(generator=rng))
 
     def draw_depth(self, h, rng):
         return None if self.depths is None else self.depths.draw(h, rng)

@@ -73,9 +73,9 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
     alpha : float, default=0.001
         Weight decay, less than 1, of the decoder's residual network, and of those layers of the encoder's that have more
-        than 256 inputs: at each step their weights and biases shrink by `alpha` times the learning rate over its peak,
-        apart from what the optimizer does [3]_. Nothing else shrinks. The steps of the optimizer have to outweigh it: with
-        a much smaller `learning_rate_init`, lower both.
+        than 256 inputs (channels times kernel): at each step their weights and biases shrink by `alpha` times the learning
+        rate over its peak, apart from what the optimizer does [3]_. Nothing else shrinks. The steps of the optimizer have to
+        outweigh it: with a much smaller `learning_rate_init`, lower both.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"

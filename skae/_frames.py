@@ -30,7 +30,7 @@ def check_order(codes, names):
     if given is not None and set(given) <= set(names) and list(given) != list(names[: len(given)]):
         raise ValueError(
             f"X has the columns {_shown(given)}, but the codes are {_shown(names)}: select them in that order,"
-            " X[estimator.get_feature_names_out()]."
+            " X[estimator.get_feature_names_out()], or the first of them where they are ordered."
         )
 
 

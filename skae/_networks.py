@@ -78,12 +78,10 @@ class Autoencoder(nn.Module):
         return self.decoder(*self.code.decoder_inputs(z, depth))
 
     def forward(self, u, rng=None):
-        """Reconstruction and the encoder's output; in training with corruption and sampled codes."""
-        if self.training:
-            h = self.encoder(self.corruption(u, rng))
-            return self.decode(self.code.sample(h, rng), self.code.draw_depth(h, rng)), h
-        h = self.encoder(u)
-        return self.decode(self.code.mean(h)), h
+        """Reconstruction and the encoder's output; in training of damaged rows, from codes that are cut."""
+        h = self.encoder(self.corruption(u, rng) if self.training else u)
+        depth = self.code.draw_depth(h, rng) if self.training else None
+        return self.decode(self.code.mean(h), depth), h
 
     def start_at(self, anchor):
         """Start at the anchor's linear maps."""

@@ -62,21 +62,24 @@ def _double(u, rng):
     return 2 * u
 
 
-class _Noisy(Plain):
-    def sample(self, h, rng):
-        return h + 1
+class _Cut(Plain):
+    def draw_depth(self, h, rng):
+        return 1
+
+    def decoder_inputs(self, z, depth):
+        return (z, z) if depth is None else (z[:, :1] @ torch.eye(1, 2),) * 2
 
 
-@pytest.mark.parametrize(("training", "gain", "shift"), [(True, 2, 1), (False, 1, 0)])
-def test_corruption_and_sampled_codes_are_for_training_only(training, gain, shift, rng):
-    module = _autoencoder(code=_Noisy(nn.Identity()), corruption=_double)
+@pytest.mark.parametrize(("training", "gain", "second"), [(True, 2, 0), (False, 1, 1)])
+def test_corruption_and_cuts_are_for_training_only(training, gain, second, rng):
+    module = _autoencoder(code=_Cut(nn.Identity()), corruption=_double)
     anchor = _anchor(rng)
     module.start_at(anchor)
     u = rng.normal(size=(3, 4)).astype(np.float32)
     x_hat, h = module.train(training)(torch.from_numpy(u), None)
     codes = gain * u @ anchor.encoder.T
     np.testing.assert_allclose(h.detach().numpy(), codes, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(x_hat.detach().numpy(), (codes + shift) @ anchor.decoder.T, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(x_hat.detach().numpy(), codes * [1, second] @ anchor.decoder.T, rtol=1e-4, atol=1e-5)
 
 
 def test_gradient_of_the_linear_paths_by_hand(rng):

@@ -58,7 +58,7 @@ class LossCurveDisplay:
     A loss becomes a score as `validation_scores_` does it: 1 minus the loss over that of predicting the mean validation row,
     so that both curves have one unit. For a variational autoencoder the score is minus the loss. Training rows are scored in
     the course of an epoch, with the damage or the cut codes that training has; validation rows after it, by averaged
-    weights. Training cuts ordered codes seldom and late, so its curve lies above that of the validation rows.
+    weights. Ordered codes are cut at other depths in training than in validation, so that their curves do not meet.
 
     Examples
     --------
