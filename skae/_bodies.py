@@ -7,7 +7,9 @@ It knows sizes and activations, nothing of losses, data or training.
 import math
 from itertools import pairwise
 
+import torch
 from torch import nn
+from torch.nn.functional import embedding
 
 ACTIVATIONS = {
     "gelu": nn.GELU,
@@ -19,27 +21,32 @@ ACTIVATIONS = {
 }
 
 
-def dense(n_features, code_width, decoder_width, n_outputs, hidden_layer_sizes, activation):
-    """Fully connected residual paths; the decoder's mirrors the encoder's.
+def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation, tells_depth):
+    """Fully connected residual paths; the decoder's mirrors the encoder's, which gives `code_width` values.
 
-    The encoder's gives `code_width` values, and `decoder_width` are given to the decoder's.
+    Where the code `tells_depth`, the decoder's takes pairs of codes and their depth.
     """
     f = _perceptron((n_features, *hidden_layer_sizes, code_width), activation)
-    g = _perceptron((decoder_width, *hidden_layer_sizes[::-1], n_outputs), activation)
+    g = _perceptron((n_components, *hidden_layer_sizes[::-1], n_outputs), activation, _first_layer(tells_depth))
     return f, g
 
 
-def _perceptron(widths, activation):
+def _first_layer(tells_depth):
+    return DepthLinear if tells_depth else nn.Linear
+
+
+def _perceptron(widths, activation, first_layer=nn.Linear):
     layers = []
     for n_in, n_out in pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
+        make = nn.Linear if layers else first_layer
+        layers += [make(n_in, n_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])  # the last layer is linear
 
 
 def conv(
     image_shape,
     code_width,
-    decoder_width,
+    n_components,
     n_output_channels,
     channels,
     decoder_channels,
@@ -47,6 +54,7 @@ def conv(
     activation,
     downsampling,
     upsampling,
+    tells_depth,
 ):
     """Convolutional residual paths between rows of flat images and rows of codes.
 
@@ -57,9 +65,9 @@ def conv(
     ----------
     image_shape : tuple of int
         Height, width and channels.
-    code_width, decoder_width : int or None
-        A fully connected layer makes so many values of the last feature maps, and one makes such maps again of so many;
-        None for both makes the maps the code.
+    code_width, n_components : int or None
+        A fully connected layer makes so many values of the last feature maps, and one makes such maps again of a code of
+        that length; None for both makes the maps the code.
     n_output_channels : int
         Channels of the images that come out.
     channels, decoder_channels : sequence of int
@@ -69,6 +77,8 @@ def conv(
     activation : str
     downsampling, upsampling : str
         Keys of `DOWNSAMPLINGS` and `UPSAMPLINGS`.
+    tells_depth : bool
+        Whether the decoder's path takes pairs of codes and their depth.
     """
     *sides, n_channels = image_shape
     sizes = halved_sizes(sides, len(channels))
@@ -86,12 +96,12 @@ def conv(
         g += [_same_conv(n_in, n_out, kernel_size), ACTIVATIONS[activation]()]
     g[-1] = ToRows()  # the last layer is linear
 
-    if code_width is None:
+    if n_components is None:
         f[-1] = ToRows()
     else:
         width = math.prod(sizes[-1]) * channels[-1]
         f += [ToRows(), nn.Linear(width, code_width)]
-        g = [nn.Linear(decoder_width, width), ACTIVATIONS[activation](), *g]
+        g = [_first_layer(tells_depth)(n_components, width), ACTIVATIONS[activation](), *g]
     return nn.Sequential(*f), nn.Sequential(*g)
 
 
@@ -143,6 +153,24 @@ UPSAMPLINGS = {
     "transpose": _transpose_up,
     "zeros": _zeros_up,
 }
+
+
+class DepthLinear(nn.Linear):
+    """A linear layer of codes that are cut, and a weight of each component that is there, whatever its value.
+
+    Without those, a component that is cut off would be one that happens to be zero.
+    """
+
+    def __init__(self, n_components, n_outputs):
+        super().__init__(n_components, n_outputs)
+        self.presence = nn.Parameter(torch.empty(n_components, n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
+
+    def forward(self, codes_and_depth):
+        z, depth = codes_and_depth
+        sums = self.presence.cumsum(0)  # of the components up to each depth
+        if isinstance(depth, torch.Tensor):
+            return super().forward(z) + embedding(depth[:, 0] - 1, sums)
+        return super().forward(z) + sums[-1 if depth is None else depth - 1]
 
 
 class ToImages(nn.Module):

@@ -4,8 +4,8 @@ A code takes the encoder's output ``h`` of shape (n, width(k)) and gives
 
 - ``mean(h)``: the deterministic code (n, k) that ``transform`` returns,
 - ``draw_depth(h, rng)``: the depths that codes are cut at in training, one of each row (n, 1); None where they are not,
-- ``decoder_width(k)`` and ``decoder_inputs(z, depth)``: how many values the decoder's residual path is given, and what its
-  linear and its residual path are given for codes ``z`` (n, k) that are cut at a depth,
+- ``decoder_inputs(z, depth)``: what the decoder's linear and its residual path are given for codes ``z`` (n, k) that are cut
+  at a depth; where the code ``tells_depth``, the residual path is given that with them,
 - ``judged``: the depths that an epoch is judged by.
 
 A depth is an int, one of each row (n, 1), or None for all components.
@@ -17,21 +17,14 @@ from torch.nn.functional import logsigmoid
 
 
 def _reached(z, depth):
-    """Ones up to the depth, zeros past it, in the form of the codes."""
-    if depth is None:
-        return torch.ones_like(z)
-    return (torch.arange(z.shape[-1], device=z.device) < depth).to(z.dtype).expand_as(z)
+    """Whether a depth reaches each component."""
+    return torch.arange(z.shape[-1], device=z.device) < depth
 
 
-def _told(z, depth):
-    """Codes that are cut at a depth; and those in turns with ones up to the depth, zeros past it.
-
-    A component that is cut off would otherwise be one that happens to be zero. In turns, a prefix of the code is a prefix
-    of both.
-    """
-    reached = _reached(z, depth)
-    z = z * reached
-    return z, torch.stack([z, reached], dim=-1).flatten(-2)
+def _cut(z, depth):
+    """Codes that are cut at a depth, and those with the depth."""
+    z = z if depth is None else z * _reached(z, depth)
+    return z, (z, depth)
 
 
 class Plain:
@@ -45,14 +38,12 @@ class Plain:
 
     # The code of centred data divided by one scale; multiplied by it again it has the unit of the data, as PCA's.
     in_unit_of_data = True
+    tells_depth = False
 
     def __init__(self, activation):
         self._activation = activation
 
     def width(self, n_components):
-        return n_components
-
-    def decoder_width(self, n_components):
         return n_components
 
     def mean(self, h):
@@ -89,18 +80,17 @@ class Ordered(Plain):
     .. [2] A. Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022. :arxiv:`2205.13147`
     """
 
+    tells_depth = True
+
     def __init__(self, activation, n_components):
         super().__init__(activation)
         self.depths = Depths(n_components)
-
-    def decoder_width(self, n_components):
-        return 2 * n_components
 
     def draw_depth(self, h, rng):
         return self.depths.draw(h, rng)
 
     def decoder_inputs(self, z, depth):
-        return _told(z, depth)
+        return _cut(z, depth)
 
     @property
     def judged(self):
@@ -179,8 +169,9 @@ class Gaussian(nn.Module):
     def width(self, n_components):
         return 2 * n_components
 
-    def decoder_width(self, n_components):
-        return n_components if self.depths is None else 2 * n_components
+    @property
+    def tells_depth(self):
+        return self.depths is not None
 
     def mean(self, h):
         return self.scale * h[:, 0::2]  # in turns with the variances: a prefix of both is a prefix of h
@@ -209,7 +200,7 @@ class Gaussian(nn.Module):
 
     def decoder_inputs(self, z, depth):
         z = self.gain * z
-        return (z, z) if self.depths is None else _told(z, depth)
+        return _cut(z, depth) if self.tells_depth else (z, z)
 
     def _logit(self, h):
         return self.logit + h[:, 1::2]

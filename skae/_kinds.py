@@ -36,8 +36,12 @@ class Dense:
     @staticmethod
     def body(architecture, code):
         """Residual paths of encoder and decoder around a code; see :mod:`skae._bodies`."""
-        sizes = ("n_features", "n_outputs", "hidden_layer_sizes", "activation")
-        return _bodies.dense(**_widths(architecture, code), **{name: architecture[name] for name in sizes})
+        sizes = ("n_features", "n_components", "n_outputs", "hidden_layer_sizes", "activation")
+        return _bodies.dense(
+            code_width=code.width(architecture["n_components"]),
+            tells_depth=code.tells_depth,
+            **{name: architecture[name] for name in sizes},
+        )
 
 
 class Conv:
@@ -88,18 +92,16 @@ class Conv:
     @staticmethod
     def body(architecture, code):
         """Residual paths of encoder and decoder around a code; see :mod:`skae._bodies`."""
-        no_widths = {"code_width": None, "decoder_width": None}
+        n_components = architecture["n_components"]
+        widths = (None, None) if architecture["spatial"] else (code.width(n_components), n_components)
         sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
         return _bodies.conv(
+            code_width=widths[0],
+            n_components=widths[1],
+            tells_depth=code.tells_depth,
             n_output_channels=architecture["n_outputs"] // math.prod(architecture["image_shape"][:2]),
-            **(no_widths if architecture["spatial"] else _widths(architecture, code)),
             **{name: architecture[name] for name in sizes},
         )
-
-
-def _widths(architecture, code):
-    n_components = architecture["n_components"]
-    return {"code_width": code.width(n_components), "decoder_width": code.decoder_width(n_components)}
 
 
 KINDS = {"dense": Dense, "conv": Conv}

@@ -21,7 +21,7 @@ class AnchoredMap(nn.Module):
         self.residual = residual
 
     def forward(self, x, residual_x=None):
-        """Map rows; the residual path may be given more of them than the linear one."""
+        """Map rows; the residual path may be given something of its own."""
         residual = self.residual(x if residual_x is None else residual_x)
         if self.linear is None:
             return residual

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.special import erf, expit
 
-from skae._bodies import ACTIVATIONS, dense
+from skae._bodies import ACTIVATIONS, DepthLinear, dense
 
 BY_HAND = {
     "gelu": lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,
@@ -26,7 +26,7 @@ def test_activation_is_the_function_of_that_name(name):
     [((), [(7, 2)]), ((5,), [(7, 5), (5, 2)]), ((5, 3), [(7, 5), (5, 3), (3, 2)])],
 )
 def test_decoder_mirrors_encoder(hidden, encoder_widths):
-    f, g = dense(7, 2, 2, 7, hidden, "relu")
+    f, g = dense(7, 2, 2, 7, hidden, "relu", tells_depth=False)
     sizes = [[(layer.in_features, layer.out_features) for layer in path if hasattr(layer, "in_features")] for path in (f, g)]
     assert sizes[0] == encoder_widths
     assert sizes[1] == [(n_out, n_in) for n_in, n_out in reversed(encoder_widths)]
@@ -34,7 +34,7 @@ def test_decoder_mirrors_encoder(hidden, encoder_widths):
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
 def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
-    f, _ = dense(7, 2, 2, 7, hidden, "tanh")
+    f, _ = dense(7, 2, 2, 7, hidden, "tanh", tells_depth=False)
     parameters = [p.detach().numpy().astype(float) for p in f.parameters()]
     x = rng.normal(size=(4, 7))
     expected = x
@@ -43,3 +43,18 @@ def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
         if i < len(parameters) - 2:
             expected = np.tanh(expected)
     np.testing.assert_allclose(f.double()(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("depth", "depths"), [(None, [3, 3]), (2, [2, 2]), (torch.tensor([[3], [1]]), [3, 1])])
+def test_a_layer_that_is_told_the_depth_has_a_weight_of_each_component_that_is_there(depth, depths, rng):
+    layer = DepthLinear(3, 4).double()
+    W, b, P = (rng.normal(size=p.shape) for p in (layer.weight, layer.bias, layer.presence))
+    layer.load_state_dict({"weight": torch.tensor(W), "bias": torch.tensor(b), "presence": torch.tensor(P)})
+    z = rng.normal(size=(2, 3))
+    there = np.array([[float(i < d) for i in range(3)] for d in depths])
+    result = layer((torch.from_numpy(z), depth)).detach().numpy()
+    np.testing.assert_allclose(result, z @ W.T + b + there @ P, rtol=1e-12)
+    for hidden in ((), (5,)):
+        f, g = dense(7, 2, 2, 7, hidden, "relu", tells_depth=True)
+        assert isinstance(g[0], DepthLinear)
+        assert not isinstance(f[0], DepthLinear)
