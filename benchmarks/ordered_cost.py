@@ -26,7 +26,7 @@ from benchmarks import datasets, report
 from benchmarks.options import about, parse, parser, sources
 from skae import AutoencoderTransformer
 
-DEPTHS, CV, REPEATS = (2, 4, 8, 12, 16, 24, 32, 48), 3, 5
+DEPTHS, CV, REPEATS, SWEEPS = (2, 4, 8, 12, 16, 24, 32, 48), 3, 5, 3
 COLUMNS = {"what": "", "depth": "", "seconds": ".2f", "ratio": ".3f", "accuracy": ".4f"}
 
 
@@ -71,51 +71,56 @@ def compare_fits(X, options):
 
 
 def compare_sweeps(train, options):
-    """Seconds and cross-validated accuracies of both sweeps.
+    """Seconds and cross-validated accuracies of both sweeps, which alternate, each time with the next seed.
 
     Returns
     -------
     rows : list of dict
-        One for each sweep, and one for each sweep and depth.
+        One for each sweep, with medians, and one for each sweep and depth, with means.
     """
-    rows, whole = [], {}
-    with report.progress(2) as advance:
-        for name, sweep in {"a fit for each depth": _separate, "one ordered fit": _ordered}.items():
-            with TemporaryDirectory() as folder:
-                search = sweep(options, folder)
-                started = perf_counter()
-                search.fit(*train)
-            whole[name] = perf_counter() - started
-            scores = search.cv_results_["mean_test_score"]
-            rows.append(
-                {"what": f"sweep, {name}", "seconds": whole[name], "ratio": whole[name] / whole["a fit for each depth"]}
-            )
-            rows += [
-                {"what": f"accuracy, {name}", "depth": depth, "accuracy": float(score)}
-                for depth, score in zip(options.depths, scores, strict=True)
-            ]
-            advance(f"sweep with {name}: {whole[name]:.1f} s")
-    spared = whole["a fit for each depth"] / whole["one ordered fit"]
-    accuracies = [[row["accuracy"] for row in rows if row["what"] == f"accuracy, {name}"] for name in whole]
-    print(f"The sweep by one ordered fit is {spared:.1f} times as fast; accuracies less those of the other:")
-    print("  ".join(f"{depth}: {x:+.4f}" for depth, x in zip(options.depths, np.subtract(*accuracies[::-1]), strict=True)))
+    sweeps = {"a fit for each depth": _separate, "one ordered fit": _ordered}
+    seconds, accuracies = {name: [] for name in sweeps}, {name: [] for name in sweeps}
+    with report.progress(len(sweeps) * options.sweeps) as advance:
+        for seed in range(options.seed, options.seed + options.sweeps):
+            for name, sweep in sweeps.items():
+                with TemporaryDirectory() as folder:
+                    search = sweep(options, seed, folder)
+                    started = perf_counter()
+                    search.fit(*train)
+                    seconds[name].append(perf_counter() - started)
+                accuracies[name].append(search.cv_results_["mean_test_score"])
+                advance(f"seed {seed}, {name}: {seconds[name][-1]:.1f} s")
+    medians = {name: median(found) for name, found in seconds.items()}
+    means = {name: np.mean(found, axis=0).tolist() for name, found in accuracies.items()}
+    separate, ordered = sweeps
+    times = medians[separate] / medians[ordered]
+    print(f"The sweep by one ordered fit is {times:.1f} times as fast; its accuracies less those of the other:")
+    differences = np.subtract(means[ordered], means[separate])
+    print("  ".join(f"{depth}: {x:+.4f}" for depth, x in zip(options.depths, differences, strict=True)))
+    rows = []
+    for name in sweeps:
+        rows.append({"what": f"sweep, {name}", "seconds": medians[name], "ratio": medians[name] / medians[separate]})
+        rows += [
+            {"what": f"accuracy, {name}", "depth": depth, "accuracy": accuracy}
+            for depth, accuracy in zip(options.depths, means[name], strict=True)
+        ]
     return rows
 
 
-def _separate(options, folder):
-    steps = _steps(options, max(options.depths), ordered=False)
+def _separate(options, seed, folder):
+    steps = _steps(options, seed, ordered=False)
     return GridSearchCV(Pipeline(steps), {"autoencoder__n_components": list(options.depths)}, cv=CV)
 
 
-def _ordered(options, folder):
-    autoencoder, *others = _steps(options, max(options.depths), ordered=True)
+def _ordered(options, seed, folder):
+    autoencoder, *others = _steps(options, seed, ordered=True)
     steps = [autoencoder, ("first", FunctionTransformer(_first)), *others]
     grid = {"first__kw_args": [{"k": depth} for depth in options.depths]}
     return GridSearchCV(Pipeline(steps, memory=folder), grid, cv=CV)
 
 
-def _steps(options, depth, *, ordered):
-    autoencoder = AutoencoderTransformer(depth, ordered=ordered, max_iter=options.epochs, random_state=options.seed)
+def _steps(options, seed, *, ordered):
+    autoencoder = AutoencoderTransformer(max(options.depths), ordered=ordered, max_iter=options.epochs, random_state=seed)
     return [("autoencoder", autoencoder), ("scaler", StandardScaler()), ("classifier", LogisticRegression(max_iter=1000))]
 
 
@@ -126,8 +131,9 @@ def _first(Z, k):
 def _parse(argv):
     made = parser(__doc__)
     made.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="of the sweep; fits are at the largest")
-    made.add_argument("--repeats", type=int, default=REPEATS, help="timed fits of each kind (default: 5)")
-    quick = {"depths": [2, 4], "epochs": 1, "repeats": 1}
+    made.add_argument("--repeats", type=int, default=REPEATS, help="timed fits of each kind (default: 5; mnist: 3)")
+    made.add_argument("--sweeps", type=int, default=SWEEPS, help="timed sweeps of each kind (default: 3)")
+    quick = {"depths": [2, 4], "epochs": 1, "repeats": 1, "sweeps": 1}
     return parse(made, argv, quick=quick, mnist={"epochs": 15, "depths": [128], "repeats": 3})
 
 

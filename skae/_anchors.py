@@ -1,5 +1,6 @@
 """Anchors: the linear maps at which training starts."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 from sklearn.utils.extmath import svd_flip
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 # Up to this many features a covariance matrix is cheap, and it is summed chunk by chunk: no centred copy of the data.
@@ -61,15 +63,14 @@ def pca(X, border, n_components, *, random_state, chunk_size=1024):
 
 @dataclass
 class ProbabilisticPCA:
-    """Linear Gaussian model with the noise variance that scikit-learn's PCA has: its likelihood and its posterior [1]_.
+    """Linear Gaussian model with the noise variance that scikit-learn's PCA has, and its posterior [1]_.
 
-    With eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the variance ``s / l``,
-    and a row the mean ``V' sqrt(l - s) z``. Components of no more variance than the noise have no weight.
+    With components ``V``, eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the
+    variance ``s / l``, and a row the mean ``V' sqrt(l - s) z``. Components of no more variance than the noise weigh nothing.
 
     Parameters
     ----------
-    decoder : ndarray of shape (n_features, rank)
-        ``V' sqrt(l - s)``, in the precision of the network's weights: an estimator keeps it.
+    components : ndarray of shape (rank, n_features)
     eigenvalues : ndarray of shape (rank,)
         At least the noise variance.
     noise_variance : float
@@ -83,47 +84,59 @@ class ProbabilisticPCA:
        Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
     """
 
-    decoder: np.ndarray
+    components: np.ndarray
     eigenvalues: np.ndarray
     noise_variance: float
     n_left: int
 
-    @property
-    def encoder(self):
-        """Of shape (rank, n_features)."""
-        return (self.decoder / self.eigenvalues).T
-
-    @property
-    def variance(self):
-        """Of the code given a row, at most 1; of shape (rank,)."""
-        return self.noise_variance / self.eigenvalues
-
-    def log_density(self, u):
-        """Log density of each row of a tensor (n,), in nats and the network's units: the bound itself, as it has no gap."""
-        decoder = torch.from_numpy(self.decoder).to(u)
-        mean = u @ decoder / torch.from_numpy(self.eigenvalues).to(u)
-        residual = (u - mean @ decoder.T).square().sum(1)
-        spread = (self.variance * np.square(self.decoder).sum(axis=0)).sum()
-        constant = u.shape[1] * np.log(2 * np.pi * self.noise_variance) + (self.variance - 1 - np.log(self.variance)).sum()
-        return -((residual + spread) / self.noise_variance + mean.square().sum(1) + constant) / 2
-
     def padded(self, n_components):
-        """Encoder, decoder and variance of so many components: those past the rank have no weight."""
-        rank = len(self.eigenvalues)
-        encoder, decoder = np.zeros((n_components, len(self.decoder))), np.zeros((len(self.decoder), n_components))
-        encoder[:rank], decoder[:, :rank] = self.encoder, self.decoder
-        variance = np.ones(n_components)
-        variance[:rank] = self.variance
-        return encoder, decoder, variance
+        """Encoder, decoder and variance of the code of so many components: those past the rank have no weight."""
+        n_past = n_components - len(self.eigenvalues)
+        decoder = np.pad(self.components.T * np.sqrt(self.eigenvalues - self.noise_variance), ((0, 0), (0, n_past)))
+        eigenvalues = np.pad(self.eigenvalues, (0, n_past), constant_values=self.noise_variance)
+        return (decoder / eigenvalues).T, decoder, self.noise_variance / eigenvalues
 
-    def truncate(self, n_components):
-        """The model of the first components."""
-        if n_components >= len(self.eigenvalues):
-            return self
-        kept, values = self.decoder[:, :n_components].T, self.eigenvalues[:n_components]
-        n_left = self.n_left + len(self.eigenvalues) - n_components
-        left = self.n_left * self.noise_variance + self.eigenvalues[n_components:].sum()
-        return _probabilistic(kept / row_lengths(kept)[:, None], values, left / n_left, n_left)
+    def noise_variances(self, n_components):
+        """Noise variance of the model of the first 1, 2, ... components, up to so many."""
+        rank = len(self.eigenvalues)
+        past = np.append(self.eigenvalues[::-1].cumsum()[-2::-1], 0.0)  # variance of the components past each
+        n_left = self.n_left + np.arange(rank)[::-1]
+        means = (past + self.n_left * self.noise_variance) / np.maximum(n_left, 1)
+        return np.pad(np.where(n_left > 0, means, self.noise_variance), (0, n_components - rank), mode="edge")
+
+
+class PCADensity(nn.Module):
+    """Log density of probabilistic PCA. Of its buffers a prefix is the model of the first components.
+
+    Parameters
+    ----------
+    n_features, n_components : int
+    """
+
+    def __init__(self, n_features, n_components):
+        super().__init__()
+        self.register_buffer("components", torch.zeros(n_features, n_components))
+        self.register_buffer("eigenvalues", torch.zeros(n_components, dtype=torch.float64))
+        self.register_buffer("noise_variances", torch.ones(n_components, dtype=torch.float64))  # at each depth
+
+    def start_at(self, model):
+        """Take a :class:`ProbabilisticPCA`."""
+        rank, n_components = len(model.eigenvalues), len(self.eigenvalues)
+        self.components[:, :rank] = torch.from_numpy(model.components.T.copy())
+        self.eigenvalues[:rank] = torch.from_numpy(model.eigenvalues)
+        self.noise_variances.copy_(torch.from_numpy(model.noise_variances(n_components)))
+
+    def forward(self, u):
+        """Log density of each row (n,), in nats and the network's units: the bound itself, as it has no gap."""
+        noise = self.noise_variances[-1]
+        eigenvalues = self.eigenvalues.clamp(min=noise)
+        variance = noise / eigenvalues  # of the code given a row
+        decoder = (self.components * (eigenvalues - noise).sqrt()).to(u)
+        mean = u @ decoder / eigenvalues.to(u)
+        residual = (u - mean @ decoder.T).square().sum(1)
+        spread = (variance * decoder.square().sum(0)).sum()
+        constant = u.shape[1] * (2 * math.pi * noise).log() + (variance - 1 - variance.log()).sum()
+        return -((residual + spread) / noise + mean.square().sum(1) + constant) / 2
 
 
 def ppca(X, border, n_components, *, random_state, least_noise_variance):
@@ -218,9 +231,7 @@ def _logistic(start, u, x, noise):
 
 def _probabilistic(components, values, noise_variance, n_left):
     """Probabilistic PCA of that noise variance."""
-    values = np.maximum(values, noise_variance)
-    decoder = (components.T * np.sqrt(values - noise_variance)).astype(np.float32)
-    return ProbabilisticPCA(decoder, values, float(noise_variance), n_left)
+    return ProbabilisticPCA(components, np.maximum(values, noise_variance), float(noise_variance), n_left)
 
 
 def row_lengths(vectors):

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn.functional import embedding
 
 ACTIVATIONS = {
     "gelu": nn.GELU,
@@ -156,21 +155,22 @@ UPSAMPLINGS = {
 
 
 class DepthLinear(nn.Linear):
-    """A linear layer of codes that are cut, and a weight of each component that is there, whatever its value.
+    """A linear layer of codes that are cut, and a weight for each doubling of the depth they are cut at.
 
-    Without those, a component that is cut off would be one that happens to be zero.
+    Without those, a component that is cut off would be one that happens to be zero. The weight of the n components from n to
+    2 n counts by the share of them that is there, and by the root of n, as the sum of a weight for each of them would.
     """
 
     def __init__(self, n_components, n_outputs):
         super().__init__(n_components, n_outputs)
-        self.presence = nn.Parameter(torch.empty(n_components, n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
+        starts = 2.0 ** torch.arange((n_components - 1).bit_length())
+        self.register_buffer("starts", starts, persistent=False)
+        self.presence = nn.Parameter(torch.empty(len(starts), n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
 
     def forward(self, codes_and_depth):
         z, depth = codes_and_depth
-        sums = self.presence.cumsum(0)  # of the components up to each depth
-        if isinstance(depth, torch.Tensor):
-            return super().forward(z) + embedding(depth[:, 0] - 1, sums)
-        return super().forward(z) + sums[-1 if depth is None else depth - 1]
+        share = ((z.shape[-1] if depth is None else depth) / self.starts - 1).clamp(0, 1)
+        return torch.addmm(super().forward(z), (share * self.starts.sqrt()).expand(len(z), -1), self.presence)
 
 
 class ToImages(nn.Module):

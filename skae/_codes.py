@@ -100,7 +100,8 @@ class Ordered(Plain):
 # Share of the codes that have the depth that is wanted, and relative weights of the other depths, 1 where none is given:
 # what the first two components can do is little, and what they take from the depth 4 is much.
 _WANTED = 0.4
-_WEIGHTS = {1: 0.5, 2: 0.75, 4: 2.5}
+_WEIGHTS = {1: 0.5, 2: 0.75, 4: 3.0}
+_DRAWN = 4096  # depths drawn together, which spares time where batches are small
 
 
 class Depths:
@@ -116,20 +117,26 @@ class Depths:
     def __init__(self, n_components, wanted=None):
         self.wanted = wanted or n_components
         self.all = sorted({*(2**i for i in range((n_components - 1).bit_length())), self.wanted, n_components})
-        self.judged = sorted({*self.all[::-2], self.wanted})  # every other one: to decode them all takes its time
+        middle = self.all[(len(self.all) - 1) // 2]
+        self.judged = sorted({middle, self.wanted, n_components})  # to decode all would take its time
         weights = {depth: _WEIGHTS.get(depth, 1.0) for depth in self.all if depth != self.wanted}
         rest = sum(weights.values())
         weights[self.wanted] = rest * _WANTED / (1 - _WANTED) or 1.0
         ends = torch.tensor([weights[depth] for depth in self.all]).cumsum(0)
         self._ends = ends[:-1] / ends[-1]  # of the share of each depth but the last, in [0, 1]
-        self._depths = torch.tensor(self.all)
+        self._drawn = torch.empty(0, 1)  # and not used yet
 
     def draw(self, h, rng):
         """A depth of each row (n, 1): each batch has them in their shares, whose rows are in random order."""
-        if self._ends.device != h.device:
-            self._ends, self._depths = self._ends.to(h.device), self._depths.to(h.device)
-        places = torch.arange(len(h), device=h.device) + torch.rand((), generator=rng, device=h.device)
-        return self._depths[torch.searchsorted(self._ends, places / len(h)), None]
+        n = len(h)
+        if len(self._drawn) < n:
+            # Multiples of the golden ratio, less their integers, are spread evenly over [0, 1], and so are any n in a row.
+            steps = torch.arange(max(n, _DRAWN), device=h.device) * ((5**0.5 - 1) / 2)
+            places = (steps + torch.rand((), generator=rng, device=h.device)) % 1
+            depths = torch.tensor(self.all, device=h.device)
+            self._drawn = depths[torch.searchsorted(self._ends.to(h.device), places), None]
+        drawn, self._drawn = self._drawn[:n], self._drawn[n:]
+        return drawn
 
 
 class Gaussian(nn.Module):

@@ -58,10 +58,10 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
     ordered : bool, default=False
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
-        1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over every other of these
-        depths, and kept only where none of them has lost, except what lies above an R² of 0.99. Where `n_components` is a
-        share, it takes the place of 0.99, and the depth at which the start reaches it is judged too: with squared error,
-        training adds no component.
+        1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over the middle of these
+        depths and the full one, and kept only where neither has lost, except what lies above an R² of 0.99. Where
+        `n_components` is a share, it takes the place of 0.99, and the depth at which the start reaches it is judged, too:
+        with squared error, training adds no component.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"

@@ -93,11 +93,11 @@ class Conv:
     def body(architecture, code):
         """Residual paths of encoder and decoder around a code; see :mod:`skae._bodies`."""
         n_components = architecture["n_components"]
-        widths = (None, None) if architecture["spatial"] else (code.width(n_components), n_components)
+        code_width, n_components = (None, None) if architecture["spatial"] else (code.width(n_components), n_components)
         sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
         return _bodies.conv(
-            code_width=widths[0],
-            n_components=widths[1],
+            code_width=code_width,
+            n_components=n_components,
             tells_depth=code.tells_depth,
             n_output_channels=architecture["n_outputs"] // math.prod(architecture["image_shape"][:2]),
             **{name: architecture[name] for name in sizes},

@@ -338,8 +338,6 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         super()._describe_order(data)
 
     def _keep_components(self, n_components):
-        if self._anchored_density is not None:
-            self._anchored_density = self._anchored_density.truncate(n_components)
         super()._keep_components(n_components)
         if hasattr(self, "kl_per_component_"):
             self._summarize_code()
@@ -365,9 +363,16 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         n_depths = architecture["n_components"] if architecture["ordered"] else 1
         return GaussianNoise(OUTPUTS[architecture["output"]](architecture["n_outputs"]), n_depths)
 
-    def _start(self, data):
-        self._anchored_density = None
-        return super()._start(data)
+    def _build(self, seed=0):
+        module = super()._build(seed)
+        if self._has_start_density:
+            sizes = self._architecture["n_features"], self._architecture["n_components"]
+            module.start_density = _anchors.PCADensity(*sizes)
+        return module
+
+    @property
+    def _has_start_density(self):
+        return self._architecture["likelihood"] == "gaussian" and self._architecture["anchored"]
 
     def _start_at_anchor(self, module, data):
         rows = data.train.X, data.train.border, self.n_components_
@@ -379,7 +384,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             model = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
             encoder, decoder, variance = model.padded(self.n_components_)
             module.output.start_at(model.noise_variance, decoder)
-            self._anchored_density, self._anchored_share = model, 1 / (len(data.train.X) + 1)
+            module.start_density.start_at(model)
+            self._start_share = 1 / (len(data.train.X) + 1)
         scale, gain = _anchors.row_lengths(encoder), _anchors.row_lengths(decoder.T)
         means = encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row
@@ -509,13 +515,15 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 X,
                 lambda X: np.hstack([self._border.standardize(X), self._target_border.standardize(X)]),
             )
-        add_start = (lambda bounds, u: bounds) if self._anchored_density is None else self._add_start
-        return self._apply(lambda module, u: add_start(bound(module, u, u), u), X, self._border.standardize)
 
-    def _add_start(self, bounds, u):
-        """Log densities of the mixture with the start."""
-        start = self._anchored_density.log_density(u) - self._log_volume
-        return torch.logaddexp(bounds + math.log1p(-self._anchored_share), start + math.log(self._anchored_share))
+        def density(module, u):
+            bounds = bound(module, u, u)
+            if not self._has_start_density:
+                return bounds
+            start = module.start_density(u) - self._log_volume  # a mixture with it
+            return torch.logaddexp(bounds + math.log1p(-self._start_share), start + math.log(self._start_share))
+
+        return self._apply(density, X, self._border.standardize)
 
     def sample(self, n_samples=1, random_state=None):
         """Rows from codes that are drawn from the prior.

@@ -45,16 +45,26 @@ def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
     np.testing.assert_allclose(f.double()(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize(("depth", "depths"), [(None, [3, 3]), (2, [2, 2]), (torch.tensor([[3], [1]]), [3, 1])])
-def test_a_layer_that_is_told_the_depth_has_a_weight_of_each_component_that_is_there(depth, depths, rng):
-    layer = DepthLinear(3, 4).double()
+# Of six components: one past the first, two past the second, and two of the four past the fourth.
+@pytest.mark.parametrize(
+    ("depth", "there"),
+    [
+        (None, [[1, 2**0.5, 1]] * 2),
+        (3, [[1, 2**-0.5, 0]] * 2),
+        (torch.tensor([[5], [1]]), [[1, 2**0.5, 0.5], [0, 0, 0]]),
+    ],
+)
+def test_a_layer_that_is_told_the_depth_has_a_weight_of_each_doubling_of_it(depth, there, rng):
+    layer = DepthLinear(6, 4).double()
     W, b, P = (rng.normal(size=p.shape) for p in (layer.weight, layer.bias, layer.presence))
     layer.load_state_dict({"weight": torch.tensor(W), "bias": torch.tensor(b), "presence": torch.tensor(P)})
-    z = rng.normal(size=(2, 3))
-    there = np.array([[float(i < d) for i in range(3)] for d in depths])
+    z = rng.normal(size=(2, 6))
     result = layer((torch.from_numpy(z), depth)).detach().numpy()
     np.testing.assert_allclose(result, z @ W.T + b + there @ P, rtol=1e-12)
-    for hidden in ((), (5,)):
-        f, g = dense(7, 2, 2, 7, hidden, "relu", tells_depth=True)
-        assert isinstance(g[0], DepthLinear)
-        assert not isinstance(f[0], DepthLinear)
+
+
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_only_the_decoder_is_told_the_depth(hidden):
+    f, g = dense(7, 2, 2, 7, hidden, "relu", tells_depth=True)
+    assert isinstance(g[0], DepthLinear)
+    assert not isinstance(f[0], DepthLinear)

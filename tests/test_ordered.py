@@ -9,7 +9,6 @@ import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -27,7 +26,8 @@ def _make(n_components=8, **parameters):
 
 
 def _r2(X, X_hat):
-    return r2_score(X, X_hat, multioutput="variance_weighted")
+    """Of all features together; scikit-learn's leaves out the errors at those that are constant in X."""
+    return 1 - np.square(X - X_hat).sum() / np.square(X - X.mean(axis=0)).sum()
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def test_ratios_of_the_start_are_pcas(digits):
     [
         (1, {}),
         (2, {1: 1}),
-        (6, {1: 2, 2: 3, 4: 10}),
-        (48, {1: 2, 2: 3, 4: 10, 8: 4, 16: 4, 32: 4}),
+        (6, {1: 2, 2: 3, 4: 12}),
+        (48, {1: 2, 2: 3, 4: 12, 8: 4, 16: 4, 32: 4}),
     ],
 )
 @pytest.mark.parametrize("n_rows", [1, 128, 1000])
@@ -72,16 +72,18 @@ def test_each_batch_has_powers_of_two_in_their_shares(n_components, cuts, n_rows
     drawn = [code.draw_depth(torch.ones(n_rows, n_components), rng)[:, 0].numpy() for _ in range(300)]
     shares = np.append(0.6 * np.array([*cuts.values()]) / sum(cuts.values()), 0.4) if cuts else np.ones(1)
     counts = np.array([[(depths == depth).sum() for depth in code.depths.all] for depths in drawn])
-    assert (np.abs(counts - shares * n_rows) <= 1).all()
+    assert (np.abs(counts - shares * n_rows) <= 3).all()  # independent draws would be off by ten and more
     np.testing.assert_allclose(counts.mean(axis=0) / n_rows, shares, atol=0.05)  # a small batch has not always the same
 
 
 def test_a_depth_that_is_wanted_is_cut_at_and_judged():
     depths = Depths(128, 37)
     assert depths.all == [1, 2, 4, 8, 16, 32, 37, 64, 128]
-    assert depths.judged == [1, 4, 16, 37, 128]
-    assert Depths(128, 64).judged == [2, 8, 32, 64, 128]
-    assert Depths(128).judged == [2, 8, 32, 128]
+    assert depths.judged == [16, 37, 128]
+    assert Depths(128, 64).judged == [8, 64, 128]
+    assert Depths(128).judged == [8, 128]
+    assert Depths(2).judged == [1, 2]
+    assert Depths(1).judged == [1]
 
 
 class Cuts(Callback):
@@ -127,7 +129,7 @@ def test_ordered_prefixes_are_better_than_those_of_other_codes(pixels, trained):
     assert trained.explained_variance_curve(pixels)[1] > _r2(pixels, unordered.inverse_transform(codes)) + 0.05
 
 
-def test_validation_score_is_the_mean_over_every_other_prefix(pixels):
+def test_validation_score_is_the_mean_over_the_judged_prefixes(pixels):
     estimator = _make(max_iter=5).fit(pixels[:200], X_val=pixels[200:])
     curve = estimator.explained_variance_curve(pixels[200:])
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
@@ -140,7 +142,7 @@ def test_no_judged_prefix_of_the_epoch_kept_is_behind_pca(pixels):
     estimator = _make(24, max_iter=60, output_activation="identity").fit(X, X_val=X_val)
     curve = estimator.explained_variance_curve(X_val)
     pca = PCA(24, svd_solver="full").fit(X)
-    for depth in (24, 8, 2):
+    for depth in (24, 4):
         codes = pca.transform(X_val)
         codes[:, depth:] = 0
         assert curve[depth - 1] >= _r2(X_val, pca.inverse_transform(codes)) - 1e-6
