@@ -155,22 +155,25 @@ UPSAMPLINGS = {
 
 
 class DepthLinear(nn.Linear):
-    """A linear layer of codes that are cut, and a weight for each doubling of the depth they are cut at.
+    """A linear layer of codes that are cut, whose bias depends on the depth they are cut at.
 
-    Without those, a component that is cut off would be one that happens to be zero. The weight of the n components from n to
-    2 n counts by the share of them that is there, and by the root of n, as the sum of a weight for each of them would.
+    Otherwise a component that is cut off would be one that happens to be zero. Beside a bias for all depths there is one for
+    each doubling, of 1, 2, 4, ... components: it counts by the share of those past them that is there, and by the root of
+    their number, as the sum of a weight for each would.
     """
 
     def __init__(self, n_components, n_outputs):
-        super().__init__(n_components, n_outputs)
-        starts = 2.0 ** torch.arange((n_components - 1).bit_length())
-        self.register_buffer("starts", starts, persistent=False)
-        self.presence = nn.Parameter(torch.empty(len(starts), n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
+        super().__init__(n_components, n_outputs, bias=False)
+        doubled = 2.0 ** torch.arange((n_components - 1).bit_length())
+        shares = (torch.arange(n_components + 1)[:, None] / doubled - 1).clamp(0, 1)
+        told = torch.cat([torch.ones(n_components + 1, 1), shares * doubled.sqrt()], dim=1)
+        self.register_buffer("told", told, persistent=False)  # at each depth
+        self.biases = nn.Parameter(torch.empty(told.shape[1], n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
 
     def forward(self, codes_and_depth):
         z, depth = codes_and_depth
-        share = ((z.shape[-1] if depth is None else depth) / self.starts - 1).clamp(0, 1)
-        return torch.addmm(super().forward(z), (share * self.starts.sqrt()).expand(len(z), -1), self.presence)
+        told = self.told[-1 if depth is None else depth].view(-1, len(self.biases))
+        return torch.addmm(told @ self.biases, z, self.weight.t())
 
 
 class ToImages(nn.Module):

@@ -16,15 +16,11 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 
-def _reached(z, depth):
-    """Whether a depth reaches each component."""
-    return torch.arange(z.shape[-1], device=z.device) < depth
-
-
-def _cut(z, depth):
-    """Codes that are cut at a depth, and those with the depth."""
-    z = z if depth is None else z * _reached(z, depth)
-    return z, (z, depth)
+def _cut(values, depth):
+    """Values of each component, zero past a depth."""
+    if depth is None:
+        return values
+    return values.masked_fill(torch.arange(values.shape[-1], device=values.device) >= depth, 0)
 
 
 class Plain:
@@ -90,7 +86,8 @@ class Ordered(Plain):
         return self.depths.draw(h, rng)
 
     def decoder_inputs(self, z, depth):
-        return _cut(z, depth)
+        z = _cut(z, depth)
+        return z, (z, depth)
 
     @property
     def judged(self):
@@ -192,7 +189,7 @@ class Gaussian(nn.Module):
     def kl(self, h, depth=None):
         """Kullback-Leibler divergence from the prior of each component up to a depth, in nats (n, k)."""
         kl = (self.mean(h).square() + self.variance(h) - 1 - logsigmoid(self._logit(h))) / 2
-        return kl if depth is None else kl * _reached(kl, depth)
+        return _cut(kl, depth)
 
     def draw(self, h, noise):
         """Codes (n_draws, n, k) of standard normal draws that broadcast to them."""
@@ -206,8 +203,8 @@ class Gaussian(nn.Module):
         return [None] if self.depths is None else self.depths.judged
 
     def decoder_inputs(self, z, depth):
-        z = self.gain * z
-        return _cut(z, depth) if self.tells_depth else (z, z)
+        z = _cut(self.gain * z, depth)
+        return z, (z, depth) if self.tells_depth else z
 
     def _logit(self, h):
         return self.logit + h[:, 1::2]

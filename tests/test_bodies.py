@@ -49,18 +49,18 @@ def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
 @pytest.mark.parametrize(
     ("depth", "there"),
     [
-        (None, [[1, 2**0.5, 1]] * 2),
-        (3, [[1, 2**-0.5, 0]] * 2),
-        (torch.tensor([[5], [1]]), [[1, 2**0.5, 0.5], [0, 0, 0]]),
+        (None, [[1, 1, 2**0.5, 1]] * 2),
+        (3, [[1, 1, 2**-0.5, 0]] * 2),
+        (torch.tensor([[5], [1]]), [[1, 1, 2**0.5, 0.5], [1, 0, 0, 0]]),
     ],
 )
-def test_a_layer_that_is_told_the_depth_has_a_weight_of_each_doubling_of_it(depth, there, rng):
+def test_a_layer_that_is_told_the_depth_has_a_bias_of_each_doubling_of_it(depth, there, rng):
     layer = DepthLinear(6, 4).double()
-    W, b, P = (rng.normal(size=p.shape) for p in (layer.weight, layer.bias, layer.presence))
-    layer.load_state_dict({"weight": torch.tensor(W), "bias": torch.tensor(b), "presence": torch.tensor(P)})
+    W, B = rng.normal(size=(4, 6)), rng.normal(size=(4, 4))
+    layer.load_state_dict({"weight": torch.tensor(W), "biases": torch.tensor(B)})
     z = rng.normal(size=(2, 6))
     result = layer((torch.from_numpy(z), depth)).detach().numpy()
-    np.testing.assert_allclose(result, z @ W.T + b + there @ P, rtol=1e-12)
+    np.testing.assert_allclose(result, z @ W.T + there @ B, rtol=1e-6)  # the roots are of single precision
 
 
 @pytest.mark.parametrize("hidden", [(), (5,)])
