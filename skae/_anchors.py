@@ -106,7 +106,7 @@ class ProbabilisticPCA:
 
 
 class PCADensity(nn.Module):
-    """Log density of probabilistic PCA. Of its buffers a prefix is the model of the first components.
+    """Mixture of a log density with that of probabilistic PCA. Of its buffers a prefix is the model of the first components.
 
     Parameters
     ----------
@@ -116,26 +116,33 @@ class PCADensity(nn.Module):
     def __init__(self, n_features, n_components):
         super().__init__()
         self.register_buffer("components", torch.zeros(n_features, n_components))
-        self.register_buffer("eigenvalues", torch.zeros(n_components, dtype=torch.float64))
-        self.register_buffer("noise_variances", torch.ones(n_components, dtype=torch.float64))  # at each depth
+        self.register_buffer("eigenvalues", torch.zeros(n_components))
+        self.register_buffer("noise_variances", torch.ones(n_components))  # at each depth
+        self.register_buffer("share", torch.zeros(()))  # of the mixture
 
-    def start_at(self, model):
-        """Take a :class:`ProbabilisticPCA`."""
+    def start_at(self, model, share):
+        """Take a :class:`ProbabilisticPCA` and its share of the mixture."""
         rank, n_components = len(model.eigenvalues), len(self.eigenvalues)
         self.components[:, :rank] = torch.from_numpy(model.components.T.copy())
         self.eigenvalues[:rank] = torch.from_numpy(model.eigenvalues)
         self.noise_variances.copy_(torch.from_numpy(model.noise_variances(n_components)))
+        self.share.fill_(share)
 
-    def forward(self, u):
-        """Log density of each row (n,), in nats and the network's units: the bound itself, as it has no gap."""
-        noise = self.noise_variances[-1]
-        eigenvalues = self.eigenvalues.clamp(min=noise)
+    def forward(self, u, log_density):
+        """Log density of each row (n,) by the mixture, in nats and the network's units."""
+        share = self.share.item()
+        return torch.logaddexp(log_density + math.log1p(-share), self.of_start(u) + math.log(share))
+
+    def of_start(self, u):
+        """Log density of each row (n,) by probabilistic PCA: the bound itself, as it has no gap."""
+        noise = self.noise_variances[-1].item()
+        eigenvalues = self.eigenvalues.cpu().double().clamp(min=noise)
         variance = noise / eigenvalues  # of the code given a row
-        decoder = (self.components * (eigenvalues - noise).sqrt()).to(u)
+        decoder = self.components.to(u) * (eigenvalues - noise).sqrt().to(u)
         mean = u @ decoder / eigenvalues.to(u)
         residual = (u - mean @ decoder.T).square().sum(1)
-        spread = (variance * decoder.square().sum(0)).sum()
-        constant = u.shape[1] * (2 * math.pi * noise).log() + (variance - 1 - variance.log()).sum()
+        spread = (variance @ decoder.square().sum(0).cpu().double()).item()
+        constant = u.shape[1] * math.log(2 * math.pi * noise) + (variance - 1 - variance.log()).sum().item()
         return -((residual + spread) / noise + mean.square().sum(1) + constant) / 2
 
 

@@ -158,22 +158,22 @@ class DepthLinear(nn.Linear):
     """A linear layer of codes that are cut, whose bias depends on the depth they are cut at.
 
     Otherwise a component that is cut off would be one that happens to be zero. Beside a bias for all depths there is one for
-    each doubling, of 1, 2, 4, ... components: it counts by the share of those past them that is there, and by the root of
-    their number, as the sum of a weight for each would.
+    each doubling of the depth: from 1 to 2, from 2 to 4, from 4 to 8 and so on. It is multiplied by the share of the
+    components of that doubling that are there, and by the root of their number: so a sum of as many weights would vary.
     """
 
     def __init__(self, n_components, n_outputs):
         super().__init__(n_components, n_outputs, bias=False)
-        doubled = 2.0 ** torch.arange((n_components - 1).bit_length())
-        shares = (torch.arange(n_components + 1)[:, None] / doubled - 1).clamp(0, 1)
-        told = torch.cat([torch.ones(n_components + 1, 1), shares * doubled.sqrt()], dim=1)
-        self.register_buffer("told", told, persistent=False)  # at each depth
-        self.biases = nn.Parameter(torch.empty(told.shape[1], n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
+        starts = 2.0 ** torch.arange((n_components - 1).bit_length())
+        shares = (torch.arange(n_components + 1)[:, None] / starts - 1).clamp(0, 1)
+        factors = torch.cat([torch.ones(n_components + 1, 1), shares * starts.sqrt()], dim=1)
+        self.register_buffer("factors", factors, persistent=False)  # of the biases, at each depth
+        self.biases = nn.Parameter(torch.empty(factors.shape[1], n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
 
     def forward(self, codes_and_depth):
         z, depth = codes_and_depth
-        told = self.told[-1 if depth is None else depth].view(-1, len(self.biases))
-        return torch.addmm(told @ self.biases, z, self.weight.t())
+        factors = self.factors[-1 if depth is None else depth].view(-1, len(self.biases))
+        return torch.addmm(factors @ self.biases, z, self.weight.t())
 
 
 class ToImages(nn.Module):

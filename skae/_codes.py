@@ -124,11 +124,14 @@ class Depths:
         self._drawn = torch.empty(0, 1)  # and not used yet
 
     def draw(self, h, rng):
-        """A depth of each row (n, 1): each batch has them in their shares, whose rows are in random order."""
+        """A depth of each row (n, 1): each batch has them in their shares, whose rows are in random order.
+
+        Depths are drawn for many batches at once, and `rng` is asked only then.
+        """
         n = len(h)
-        if len(self._drawn) < n:
+        if len(self._drawn) < n or self._drawn.device != h.device:
             # Multiples of the golden ratio, less their integers, are spread evenly over [0, 1], and so are any n in a row.
-            steps = torch.arange(max(n, _DRAWN), device=h.device) * ((5**0.5 - 1) / 2)
+            steps = torch.arange(max(n, _DRAWN), device=h.device) * round(2**31 * (5**0.5 - 1)) % 2**32 / 2**32
             places = (steps + torch.rand((), generator=rng, device=h.device)) % 1
             depths = torch.tensor(self.all, device=h.device)
             self._drawn = depths[torch.searchsorted(self._ends.to(h.device), places), None]
@@ -204,7 +207,7 @@ class Gaussian(nn.Module):
 
     def decoder_inputs(self, z, depth):
         z = _cut(self.gain * z, depth)
-        return z, (z, depth) if self.tells_depth else z
+        return z, ((z, depth) if self.tells_depth else z)
 
     def _logit(self, h):
         return self.logit + h[:, 1::2]

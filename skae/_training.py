@@ -397,8 +397,8 @@ def fit_net(net, train, validation, *, rng, epochs):
     """Train for the net's `max_epochs` and keep the epoch with the best validation score, 0 included.
 
     The weights of an epoch are the average that :class:`Averaging` has at its end. An epoch is kept only where clearly more
-    than half of the rows gain over epoch 0, and where no depth of ordered codes loses more than the objective tolerates. The
-    score is the objective's.
+    than half of the rows gain over epoch 0, and where no judged depth of ordered codes loses more than the objective
+    tolerates. The score is the objective's.
 
     Parameters
     ----------

@@ -86,9 +86,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     ordered : bool, default=False
         Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
         gives the density of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after 1,
-        2, 4, … components, each depth with a noise variance of its own: a bound for each depth [5]_, whose mean over every
-        other depth judges an epoch; one is kept only where none of them has lost. Where `n_components` is a share, the
-        depth at which the start reaches it is one of them. The bound at full depth pays for the order.
+        2, 4, … components, each depth with a noise variance of its own: a bound for each depth [5]_. The mean over the
+        middle of these depths and the full one judges an epoch, which is kept only where neither has lost. Where
+        `n_components` is a share, the depth at which the start reaches it is judged, too. The bound at full depth pays for
+        the order.
     init : {"pca", "random"}, default="pca"
         Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
@@ -384,8 +385,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             model = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
             encoder, decoder, variance = model.padded(self.n_components_)
             module.output.start_at(model.noise_variance, decoder)
-            module.start_density.start_at(model)
-            self._start_share = 1 / (len(data.train.X) + 1)
+            module.start_density.start_at(model, share=1 / (len(data.train.X) + 1))
         scale, gain = _anchors.row_lengths(encoder), _anchors.row_lengths(decoder.T)
         means = encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row
@@ -520,8 +520,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             bounds = bound(module, u, u)
             if not self._has_start_density:
                 return bounds
-            start = module.start_density(u) - self._log_volume  # a mixture with it
-            return torch.logaddexp(bounds + math.log1p(-self._start_share), start + math.log(self._start_share))
+            return module.start_density(u, bounds + self._log_volume) - self._log_volume
 
         return self._apply(density, X, self._border.standardize)
 

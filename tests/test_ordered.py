@@ -65,15 +65,22 @@ def test_ratios_of_the_start_are_pcas(digits):
         (48, {1: 2, 2: 3, 4: 12, 8: 4, 16: 4, 32: 4}),
     ],
 )
-@pytest.mark.parametrize("n_rows", [1, 128, 1000])
+@pytest.mark.parametrize("n_rows", [1, 128, 1000, 5000])
 def test_each_batch_has_powers_of_two_in_their_shares(n_components, cuts, n_rows):
     code, rng = Ordered(nn.Identity(), n_components), torch.Generator().manual_seed(0)
     assert code.depths.all == [*cuts, n_components]
     drawn = [code.draw_depth(torch.ones(n_rows, n_components), rng)[:, 0].numpy() for _ in range(300)]
     shares = np.append(0.6 * np.array([*cuts.values()]) / sum(cuts.values()), 0.4) if cuts else np.ones(1)
     counts = np.array([[(depths == depth).sum() for depth in code.depths.all] for depths in drawn])
-    assert (np.abs(counts - shares * n_rows) <= 3).all()  # independent draws would be off by ten and more
+    assert (np.abs(counts - shares * n_rows) <= 3).all()  # of 128 independent draws and more, some would be off by ten
     np.testing.assert_allclose(counts.mean(axis=0) / n_rows, shares, atol=0.05)  # a small batch has not always the same
+
+
+def test_draws_of_depths_are_the_generators():
+    first, again, other = (
+        Depths(16).draw(torch.ones(64, 16), torch.Generator().manual_seed(seed)).tolist() for seed in (0, 0, 1)
+    )
+    assert first == again != other
 
 
 def test_a_depth_that_is_wanted_is_cut_at_and_judged():
