@@ -45,13 +45,16 @@ def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
     np.testing.assert_allclose(f.double()(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-10)
 
 
+ROOT = float(np.sqrt(np.float32(2)))  # of single precision, as a network's
+
+
 # Of six components: one past the first, two past the second, and two of the four past the fourth.
 @pytest.mark.parametrize(
     ("depth", "there"),
     [
-        (None, [[1, 1, 2**0.5, 1]] * 2),
-        (3, [[1, 1, 2**-0.5, 0]] * 2),
-        (torch.tensor([[5], [1]]), [[1, 1, 2**0.5, 0.5], [1, 0, 0, 0]]),
+        (None, [[1, 1, ROOT, 1]] * 2),
+        (3, [[1, 1, ROOT / 2, 0]] * 2),
+        (torch.tensor([[5], [1]]), [[1, 1, ROOT, 0.5], [1, 0, 0, 0]]),
     ],
 )
 def test_a_layer_that_is_told_the_depth_has_a_bias_of_each_doubling_of_it(depth, there, rng):
@@ -60,7 +63,7 @@ def test_a_layer_that_is_told_the_depth_has_a_bias_of_each_doubling_of_it(depth,
     layer.load_state_dict({"weight": torch.tensor(W), "biases": torch.tensor(B)})
     z = rng.normal(size=(2, 6))
     result = layer((torch.from_numpy(z), depth)).detach().numpy()
-    np.testing.assert_allclose(result, z @ W.T + there @ B, rtol=1e-6)  # the roots are of single precision
+    np.testing.assert_allclose(result, z @ W.T + there @ B, rtol=1e-12)
 
 
 @pytest.mark.parametrize("hidden", [(), (5,)])
