@@ -22,7 +22,7 @@ from skae import _anchors, _corruptions
 from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
-from skae._codes import Depths, Ordered, Plain
+from skae._codes import Depths, Plain
 from skae._files import FileMixin
 from skae._frames import check_order, in_container
 from skae._kinds import KINDS, spatial_width
@@ -104,8 +104,12 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _code(self, architecture):
         """The code; see :mod:`skae._codes`."""
-        activation = ACTIVATIONS[architecture["code_activation"]]()
-        return Ordered(activation, architecture["n_components"]) if architecture["ordered"] else Plain(activation)
+        return Plain(ACTIVATIONS[architecture["code_activation"]](), self._depths(architecture))
+
+    @staticmethod
+    def _depths(architecture):
+        """Where codes are cut in training; None where they have no order."""
+        return Depths(architecture["n_components"]) if architecture["ordered"] else None
 
     def _corruption(self, architecture):
         """The corruption; see :mod:`skae._corruptions`."""
@@ -325,7 +329,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
                 u, target = rows[np.arange(batch.start, batch.stop)]
                 z = module.encode(u)
                 for i, depth in enumerate(depths):
-                    errors[i] += (module.decode(z, depth) - target).double().square().sum().item()
+                    errors[i] += (module.decode(z, module.code.cut_at(depth)) - target).double().square().sum().item()
                 first, second = first + target.double().sum(0), second + target.double().square().sum().item()
         total = second - first.square().sum().item() / len(rows)
         return 1 - errors / total if total > 0 else np.ones(len(depths))
@@ -384,7 +388,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             self._start_at_anchor(module, data)
             if self._wants_share:  # so that it is reached there after training, too
                 wanted = self._depth_of_share(module.eval(), data.validation, self.n_components_)
-                module.code.depths = Depths(self.n_components_, wanted)
+                module.code.depths = Depths(self.n_components_, wanted).to(data.train.device)
         return module, data
 
     def _build(self, seed=0):
@@ -506,7 +510,9 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             )
         unit = codes.dtype.type(self._code_unit)
         decoded = self._apply(
-            lambda module, Z: module.decode(Z, depth), codes, lambda Z: np.pad(Z / unit, ((0, 0), (0, n_left)))
+            lambda module, Z: module.decode(Z, module.code.cut_at(depth)),
+            codes,
+            lambda Z: np.pad(Z / unit, ((0, 0), (0, n_left))),
         )
         return self._give_back(self._target_border.unstandardize(decoded), X)
 

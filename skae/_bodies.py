@@ -5,6 +5,7 @@ It knows sizes and activations, nothing of losses, data or training.
 """
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -20,18 +21,18 @@ ACTIVATIONS = {
 }
 
 
-def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation, tells_depth):
+def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation, n_told):
     """Fully connected residual paths; the decoder's mirrors the encoder's, which gives `code_width` values.
 
-    Where the code `tells_depth`, the decoder's takes pairs of codes and their depth.
+    Where the decoder's is told the depth of codes, by `n_told` values, it takes pairs of codes and those.
     """
     f = _perceptron((n_features, *hidden_layer_sizes, code_width), activation)
-    g = _perceptron((n_components, *hidden_layer_sizes[::-1], n_outputs), activation, _first_layer(tells_depth))
+    g = _perceptron((n_components, *hidden_layer_sizes[::-1], n_outputs), activation, _first_layer(n_told))
     return f, g
 
 
-def _first_layer(tells_depth):
-    return DepthLinear if tells_depth else nn.Linear
+def _first_layer(n_told):
+    return partial(DepthLinear, n_told) if n_told else nn.Linear
 
 
 def _perceptron(widths, activation, first_layer=nn.Linear):
@@ -53,7 +54,7 @@ def conv(
     activation,
     downsampling,
     upsampling,
-    tells_depth,
+    n_told,
 ):
     """Convolutional residual paths between rows of flat images and rows of codes.
 
@@ -76,8 +77,8 @@ def conv(
     activation : str
     downsampling, upsampling : str
         Keys of `DOWNSAMPLINGS` and `UPSAMPLINGS`.
-    tells_depth : bool
-        Whether the decoder's path takes pairs of codes and their depth.
+    n_told : int
+        Number of values by which the decoder's path is told the depth of codes; beyond 0 it takes pairs of codes and those.
     """
     *sides, n_channels = image_shape
     sizes = halved_sizes(sides, len(channels))
@@ -100,7 +101,7 @@ def conv(
     else:
         width = math.prod(sizes[-1]) * channels[-1]
         f += [ToRows(), nn.Linear(width, code_width)]
-        g = [_first_layer(tells_depth)(n_components, width), ACTIVATIONS[activation](), *g]
+        g = [_first_layer(n_told)(n_components, width), ACTIVATIONS[activation](), *g]
     return nn.Sequential(*f), nn.Sequential(*g)
 
 
@@ -155,25 +156,24 @@ UPSAMPLINGS = {
 
 
 class DepthLinear(nn.Linear):
-    """A linear layer of codes that are cut, whose bias depends on the depth they are cut at.
+    """A linear layer of codes that are cut, whose bias is linear in what it is told of their depth.
 
-    Otherwise a component that is cut off would be one that happens to be zero. Beside a bias for all depths there is one for
-    each doubling of the depth: from 1 to 2, from 2 to 4, from 4 to 8 and so on. It is multiplied by the share of the
-    components of that doubling that are there, and by the root of their number: so a sum of as many weights would vary.
+    Otherwise a component that is cut off would be one that happens to be zero.
+
+    Parameters
+    ----------
+    n_told : int
+        Number of values that tell a depth.
+    n_components, n_outputs : int
     """
 
-    def __init__(self, n_components, n_outputs):
+    def __init__(self, n_told, n_components, n_outputs):
         super().__init__(n_components, n_outputs, bias=False)
-        starts = 2.0 ** torch.arange((n_components - 1).bit_length())
-        shares = (torch.arange(n_components + 1)[:, None] / starts - 1).clamp(0, 1)
-        factors = torch.cat([torch.ones(n_components + 1, 1), shares * starts.sqrt()], dim=1)
-        self.register_buffer("factors", factors, persistent=False)  # of the biases, at each depth
-        self.biases = nn.Parameter(torch.empty(factors.shape[1], n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
+        self.biases = nn.Parameter(torch.empty(n_told, n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
 
-    def forward(self, codes_and_depth):
-        z, depth = codes_and_depth
-        factors = self.factors[-1 if depth is None else depth].view(-1, len(self.biases))
-        return torch.addmm(factors @ self.biases, z, self.weight.t())
+    def forward(self, codes_and_told):
+        z, told = codes_and_told
+        return torch.addmm(told @ self.biases, z, self.weight.t())
 
 
 class ToImages(nn.Module):

@@ -39,7 +39,7 @@ class Dense:
         sizes = ("n_features", "n_components", "n_outputs", "hidden_layer_sizes", "activation")
         return _bodies.dense(
             code_width=code.width(architecture["n_components"]),
-            tells_depth=code.tells_depth,
+            n_told=code.n_told,
             **{name: architecture[name] for name in sizes},
         )
 
@@ -98,7 +98,7 @@ class Conv:
         return _bodies.conv(
             code_width=code_width,
             n_components=n_components,
-            tells_depth=code.tells_depth,
+            n_told=code.n_told,
             n_output_channels=architecture["n_outputs"] // math.prod(architecture["image_shape"][:2]),
             **{name: architecture[name] for name in sizes},
         )

@@ -1,8 +1,8 @@
 """Likelihoods: how rows are distributed about what the decoder gives; the last stage of a variational autoencoder.
 
 Called as a module, a likelihood gives the mean of a row from the decoder's output ``raw``. ``log_density(raw, x, depth)`` is
-in nats, in the network's units, over the last axis; the depth is that of the codes: an int, one of each row (n, 1), or None
-for the full one.
+in nats, in the network's units, over the last axis; the depth of codes is that of each row (n, 1) or of all (1, 1), None the
+full one.
 """
 
 import math

@@ -48,7 +48,7 @@ class Reconstruction(nn.Module):
     def of_rows(self, module, u, target):
         """Loss of each row at each depth that counts (n, n_depths)."""
         z = module.encode(u)
-        reconstructions = (module.decode(z, depth) for depth in module.code.judged)
+        reconstructions = (module.decode(z, cut) for cut in module.code.judged)
         return torch.stack([self.loss(x_hat, target, reduction="none").mean(1) for x_hat in reconstructions], dim=1)
 
     def reference(self, batches, n_rows):
@@ -97,30 +97,30 @@ class NegativeELBO(nn.Module):
     def forward(self, module, u, target, rng=None):
         h = module.encoder(u)
         noise = h.new_empty(self.n_draws, len(h), self.noise.shape[1]).normal_(generator=rng)
-        depth = module.code.draw_depth(h, rng)
-        losses = self._losses(module, h, [noise], target, depth)
+        cut = module.code.next_cut(len(h))
+        losses = self._losses(module, h, [noise], target, cut)
         n_left_out = int(self.contamination * len(losses))
         if not n_left_out:
             return losses.mean()
         excess = losses.detach()
-        if depth is not None:  # a code that is cut early has a high loss whatever its row
-            excess = excess - _group_means(excess, depth[:, 0], noise.shape[-1] + 1)
+        if cut is not None:  # a code that is cut early has a high loss whatever its row
+            excess = excess - _group_means(excess, cut.depth[:, 0], noise.shape[-1] + 1)
         return losses[excess.topk(len(losses) - n_left_out, largest=False).indices].mean()
 
     def of_rows(self, module, u, target):
         """Objective of each row at each depth that counts (n, n_depths)."""
         h, groups = module.encoder(u), _groups(self.noise, target)
-        return torch.stack([self._losses(module, h, groups, target, depth) for depth in module.code.judged], dim=1)
+        return torch.stack([self._losses(module, h, groups, target, cut) for cut in module.code.judged], dim=1)
 
     def at_full_depth(self, module, u, target):
         """Objective of each row (n,) with all of its components."""
         return self._losses(module, module.encoder(u), _groups(self.noise, target), target, None)
 
-    def _losses(self, module, h, groups, target, depth):
+    def _losses(self, module, h, groups, target, cut):
         losses, n_draws = 0.0, sum(len(noise) for noise in groups)
         for noise in groups:
-            losses = losses - _log_densities(module, module.code.draw(h, noise), target, depth).sum(0) / n_draws
-        return self.offset + self.beta * module.code.kl(h, depth).sum(1) + losses
+            losses = losses - _log_densities(module, module.code.draw(h, noise), target, cut).sum(0) / n_draws
+        return self.offset + self.beta * module.code.kl(h, cut).sum(1) + losses
 
     def reference(self, batches, n_rows):
         """Nothing: the bound has a unit of its own."""
@@ -189,11 +189,10 @@ def _group_means(values, groups, n_groups):
     return (sums / counts)[groups]
 
 
-def _log_densities(module, z, target, depth=None):
-    """Log densities (n_draws, n) of rows given codes (n_draws, n, k), cut at a depth."""
-    depths = depth.repeat(len(z), 1) if isinstance(depth, torch.Tensor) else depth  # those of the rows, for each draw
-    raw = module.raw(z.flatten(0, 1), depths).unflatten(0, z.shape[:2])
-    return module.output.log_density(raw, target, depth)
+def _log_densities(module, z, target, cut=None):
+    """Log densities (n_draws, n) of rows given codes (n_draws, n, k), which are cut."""
+    raw = module.raw(z.flatten(0, 1), cut and cut.for_draws(len(z))).unflatten(0, z.shape[:2])
+    return module.output.log_density(raw, target, cut and cut.depth)
 
 
 def _groups(noise, target):

@@ -43,7 +43,7 @@ class Autoencoder(nn.Module):
     ----------
     body : pair of nn.Module
         Residual paths ``(f, g)`` of encoder and decoder.
-    code : object
+    code : nn.Module
         See :mod:`skae._codes`.
     output : nn.Module
         What the decoder's output goes through.
@@ -69,19 +69,19 @@ class Autoencoder(nn.Module):
         """Deterministic code of each row."""
         return self.code.mean(self.encoder(u))
 
-    def decode(self, z, depth=None):
-        """Reconstruction of each code, cut at a depth; see :mod:`skae._codes`."""
-        return self.output(self.raw(z, depth))
+    def decode(self, z, cut=None):
+        """Reconstruction of each code, which is cut; see :mod:`skae._codes`."""
+        return self.output(self.raw(z, cut))
 
-    def raw(self, z, depth=None):
+    def raw(self, z, cut=None):
         """The decoder's output before its last stage."""
-        return self.decoder(*self.code.decoder_inputs(z, depth))
+        return self.decoder(*self.code.decoder_inputs(z, cut))
 
     def forward(self, u, rng=None):
         """Reconstruction and the encoder's output; in training of damaged rows, from codes that are cut."""
         h = self.encoder(self.corruption(u, rng) if self.training else u)
-        depth = self.code.draw_depth(h, rng) if self.training else None
-        return self.decode(self.code.mean(h), depth), h
+        cut = self.code.next_cut(len(h)) if self.training else None
+        return self.decode(self.code.mean(h), cut), h
 
     def start_at(self, anchor):
         """Start at the anchor's linear maps."""

@@ -356,7 +356,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         }
 
     def _code(self, architecture):
-        return Gaussian(architecture["n_components"], architecture["ordered"])
+        return Gaussian(architecture["n_components"], self._depths(architecture))
 
     def _output(self, architecture):
         if architecture["likelihood"] == "bernoulli":

@@ -26,7 +26,7 @@ def test_activation_is_the_function_of_that_name(name):
     [((), [(7, 2)]), ((5,), [(7, 5), (5, 2)]), ((5, 3), [(7, 5), (5, 3), (3, 2)])],
 )
 def test_decoder_mirrors_encoder(hidden, encoder_widths):
-    f, g = dense(7, 2, 2, 7, hidden, "relu", tells_depth=False)
+    f, g = dense(7, 2, 2, 7, hidden, "relu", n_told=0)
     sizes = [[(layer.in_features, layer.out_features) for layer in path if hasattr(layer, "in_features")] for path in (f, g)]
     assert sizes[0] == encoder_widths
     assert sizes[1] == [(n_out, n_in) for n_in, n_out in reversed(encoder_widths)]
@@ -34,7 +34,7 @@ def test_decoder_mirrors_encoder(hidden, encoder_widths):
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
 def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
-    f, _ = dense(7, 2, 2, 7, hidden, "tanh", tells_depth=False)
+    f, _ = dense(7, 2, 2, 7, hidden, "tanh", n_told=0)
     parameters = [p.detach().numpy().astype(float) for p in f.parameters()]
     x = rng.normal(size=(4, 7))
     expected = x
@@ -45,29 +45,18 @@ def test_paths_are_a_perceptron_with_a_linear_last_layer(hidden, rng):
     np.testing.assert_allclose(f.double()(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-10)
 
 
-ROOT = float(np.sqrt(np.float32(2)))  # of single precision, as a network's
-
-
-# Of six components: one past the first, two past the second, and two of the four past the fourth.
-@pytest.mark.parametrize(
-    ("depth", "there"),
-    [
-        (None, [[1, 1, ROOT, 1]] * 2),
-        (3, [[1, 1, ROOT / 2, 0]] * 2),
-        (torch.tensor([[5], [1]]), [[1, 1, ROOT, 0.5], [1, 0, 0, 0]]),
-    ],
-)
-def test_a_layer_that_is_told_the_depth_has_a_bias_of_each_doubling_of_it(depth, there, rng):
-    layer = DepthLinear(6, 4).double()
-    W, B = rng.normal(size=(4, 6)), rng.normal(size=(4, 4))
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_bias_of_a_layer_that_is_told_the_depth_is_linear_in_that(n_rows, rng):
+    layer = DepthLinear(2, 6, 4).double()
+    W, B = rng.normal(size=(4, 6)), rng.normal(size=(2, 4))
     layer.load_state_dict({"weight": torch.tensor(W), "biases": torch.tensor(B)})
-    z = rng.normal(size=(2, 6))
-    result = layer((torch.from_numpy(z), depth)).detach().numpy()
-    np.testing.assert_allclose(result, z @ W.T + there @ B, rtol=1e-12)
+    z, told = rng.normal(size=(3, 6)), rng.normal(size=(n_rows, 2))  # of all rows, or of each
+    result = layer((torch.from_numpy(z), torch.from_numpy(told))).detach().numpy()
+    np.testing.assert_allclose(result, z @ W.T + told @ B, rtol=1e-12)
 
 
 @pytest.mark.parametrize("hidden", [(), (5,)])
 def test_only_the_decoder_is_told_the_depth(hidden):
-    f, g = dense(7, 2, 2, 7, hidden, "relu", tells_depth=True)
+    f, g = dense(7, 2, 2, 7, hidden, "relu", n_told=2)
     assert isinstance(g[0], DepthLinear)
     assert not isinstance(f[0], DepthLinear)

@@ -15,7 +15,7 @@ from skae._networks import AnchoredMap, Autoencoder
 def _autoencoder(hidden=(5,), *, code=None, output=None, corruption=none, anchored=True):
     torch_state = torch.get_rng_state()
     torch.manual_seed(0)
-    body = dense(4, 2, 2, 4, hidden, "tanh", tells_depth=False)
+    body = dense(4, 2, 2, 4, hidden, "tanh", n_told=0)
     torch.set_rng_state(torch_state)
     code, output = code or Plain(nn.Identity()), output or nn.Identity()
     return Autoencoder(body, code, output, corruption, n_features=4, n_components=2, n_outputs=4, anchored=anchored)
@@ -63,11 +63,11 @@ def _double(u, rng):
 
 
 class _Cut(Plain):
-    def draw_depth(self, h, rng):
+    def next_cut(self, n_rows):
         return 1
 
-    def decoder_inputs(self, z, depth):
-        return (z, z) if depth is None else (z[:, :1] @ torch.eye(1, 2),) * 2
+    def decoder_inputs(self, z, cut):
+        return (z, z) if cut is None else (z[:, :1] @ torch.eye(1, 2),) * 2
 
 
 @pytest.mark.parametrize(("training", "gain", "second"), [(True, 2, 0), (False, 1, 1)])
