@@ -97,13 +97,10 @@ def measure(X, *, standardize, bounded, everywhere=False, chunk_size=1024):
     mean : ndarray of shape (n_features,)
         Mean of the features, whether it is taken off or not.
     """
-    n_features = X.shape[1]
     with np.errstate(over="ignore", invalid="ignore"):
         mean = X.mean(axis=0, dtype=np.float64)
-        variance = np.zeros(n_features)
-        for chunk in gen_batches(len(X), chunk_size):
-            variance += np.square(X[chunk] - mean).sum(axis=0) / len(X)
-        scale = float(np.sqrt(variance.mean()))
+        variance = sum(np.square(X[chunk] - mean).sum() / X.size for chunk in gen_batches(len(X), chunk_size))
+        scale = float(np.sqrt(variance))
     if not np.isfinite(scale):
         raise ValueError(
             f"X has values too large to train on: its largest is {np.abs(X).max():.3g}, and the variance overflows. Rescale"
@@ -114,7 +111,7 @@ def measure(X, *, standardize, bounded, everywhere=False, chunk_size=1024):
     if standardize:
         border = Border(mean, scale or 1.0, lower, upper)  # a scale of 0: all columns are constant
     else:
-        border = Border(np.zeros(n_features), 1.0, lower, upper)
+        border = Border(np.zeros(X.shape[1]), 1.0, lower, upper)
     border.check_range(X, "X")
     return border, mean
 

@@ -17,7 +17,7 @@ def _table(rng, n, p, offset=0.0):
     return rng.normal(size=(n, p)) * np.linspace(3, 0.5, p) + offset
 
 
-@pytest.mark.parametrize(("n", "p"), [(200, 30), (30, 200), (40, 40), (41, 40)])
+@pytest.mark.parametrize(("n", "p"), [(200, 30), (30, 200), (40, 40), (41, 40), (400, 300)])
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_components_are_pcas_with_their_signs(rng, n, p, offset):
     X = _table(rng, n, p, offset)
