@@ -37,7 +37,7 @@ _CHUNK = 1024  # rows that go through the network together, where no gradient is
 _CAP = 128  # components that a share of the variance is looked for among
 _ENOUGH = 0.99  # R² that a depth of ordered codes may fall back to where PCA has more: others gain by it
 _MOST_VALIDATION_ROWS = 2000  # that "auto" withholds: beyond them, a row lowers the error further by being trained on
-_DECODED = 25_000  # codes that `explained_variance_ratio_` has decoded
+_DECODED = 12_500  # codes that `explained_variance_ratio_` has decoded
 
 
 class _Data(NamedTuple):

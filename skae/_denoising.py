@@ -128,7 +128,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
-        R² that each component adds on training rows (on up to ``25000 / n_components_`` of them); only where the codes are
+        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them); only where the codes are
         ordered.
     n_iter_ : int
         Epochs run.

@@ -132,7 +132,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
-        R² that each component adds on training rows (on up to ``25000 / n_components_`` of them); only where the codes are
+        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them); only where the codes are
         ordered.
     noise_variance_ : float
         Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood only.
