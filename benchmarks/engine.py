@@ -27,6 +27,7 @@ from sklearn.decomposition import PCA
 from skorch.callbacks import Callback
 
 from benchmarks import datasets, loops, memory, report
+from benchmarks.measures import pause
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer
 
 HAND_WRITTEN, DEFAULT_ADAM = "hand-written loop", "hand-written loop, default Adam"
@@ -156,6 +157,7 @@ def _perceptron_seconds(case, epochs):
 
 
 def _seconds(function, *args, **kwargs):
+    pause()
     started = perf_counter()
     function(*args, **kwargs)
     return perf_counter() - started
@@ -170,6 +172,7 @@ def _fit_seconds(case, epochs):
     torch.set_num_threads(1)
     alone = _seconds(clone(estimator).fit, case.X, X_val=X_val)
     torch.set_num_threads(n_threads)
+    pause()
     clock = Clock(perf_counter())
     clone(estimator).set_params(skorch_callbacks=[clock]).fit(case.X, X_val=X_val)
     return {

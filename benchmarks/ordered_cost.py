@@ -19,14 +19,14 @@ if not __package__:  # started as a file: import from the root of the repository
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from benchmarks import datasets, report
 from benchmarks.options import about, parse, parser, sources
 from skae import AutoencoderTransformer
 
-DEPTHS, CV, REPEATS, SWEEPS = (2, 4, 8, 12, 16, 24, 32, 48), 3, 5, 3
+DEPTHS, CV, REPEATS, SWEEPS = (2, 4, 8, 12, 16, 24, 32, 48), 3, 5, 5
 COLUMNS = {"what": "", "depth": "", "seconds": ".2f", "ratio": ".3f", "accuracy": ".4f"}
 
 
@@ -104,7 +104,7 @@ def compare_sweeps(train, options):
             {"what": f"accuracy, {name}", "depth": depth, "accuracy": accuracy}
             for depth, accuracy in zip(options.depths, means[name], strict=True)
         ]
-    return rows
+    return [row | {"seeds": options.sweeps} for row in rows]
 
 
 def _separate(options, seed, folder):
@@ -113,15 +113,15 @@ def _separate(options, seed, folder):
 
 
 def _ordered(options, seed, folder):
-    autoencoder, *others = _steps(options, seed, ordered=True)
-    steps = [autoencoder, ("first", FunctionTransformer(_first)), *others]
+    autoencoder, classifier = _steps(options, seed, ordered=True)
+    steps = [autoencoder, ("first", FunctionTransformer(_first)), classifier]
     grid = {"first__kw_args": [{"k": depth} for depth in options.depths]}
     return GridSearchCV(Pipeline(steps, memory=folder), grid, cv=CV)
 
 
 def _steps(options, seed, *, ordered):
     autoencoder = AutoencoderTransformer(max(options.depths), ordered=ordered, max_iter=options.epochs, random_state=seed)
-    return [("autoencoder", autoencoder), ("scaler", StandardScaler()), ("classifier", LogisticRegression(max_iter=1000))]
+    return [("autoencoder", autoencoder), ("classifier", make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)))]
 
 
 def _first(Z, k):
@@ -132,7 +132,7 @@ def _parse(argv):
     made = parser(__doc__)
     made.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="of the sweep; fits are at the largest")
     made.add_argument("--repeats", type=int, default=REPEATS, help="timed fits of each kind (default: 5; mnist: 3)")
-    made.add_argument("--sweeps", type=int, default=SWEEPS, help="timed sweeps of each kind (default: 3)")
+    made.add_argument("--sweeps", type=int, default=SWEEPS, help="timed sweeps of each kind, a seed for each (default: 5)")
     quick = {"depths": [2, 4], "epochs": 1, "repeats": 1, "sweeps": 1}
     return parse(made, argv, quick=quick, mnist={"epochs": 15, "depths": [128], "repeats": 3})
 

@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from benchmarks import datasets, report
-from benchmarks.measures import reconstruct
+from benchmarks.measures import pause, reconstruct
 from benchmarks.peers import PEERS, Curve, Point
 from skae import AutoencoderTransformer
 
@@ -79,6 +79,7 @@ def measure(split, options):
     curves = {}
     with report.progress(len(turns)) as advance:
         for name, i in turns:
+            pause()
             points = methods[name](split.train.X, split.held_out.X, None, options.seed + i)
             curves.setdefault(name, []).append(points)
             advance(f"{name}: {points[-1].mse:.3e} after {points[-1].seconds:.2f} s")
