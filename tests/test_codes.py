@@ -22,7 +22,7 @@ def test_plain_code_is_as_wide_as_it_is_long_and_costs_nothing():
     assert code.cut_at(2) is None
 
 
-ROOT = 2**0.5
+ROOT = np.sqrt(np.float32(2))  # of single precision, as a network's
 # Of six components: one past the first, two past the second, and two of the four past the fourth.
 TOLD = {1: [1, 0, 0, 0], 2: [1, 1, 0, 0], 3: [1, 1, ROOT / 2, 0], 5: [1, 1, ROOT, 0.5], 6: [1, 1, ROOT, 1]}
 
@@ -32,7 +32,7 @@ def test_a_cut_at_a_depth_is_the_first_components(depth):
     cut = Depths(6).cut_at(depth)
     assert cut.depth.tolist() == [[depth]]
     assert cut.there.tolist() == [[1] * depth + [0] * (6 - depth)]
-    np.testing.assert_allclose(cut.told, [TOLD[depth]], rtol=1e-6)
+    np.testing.assert_array_equal(cut.told, np.float32([TOLD[depth]]))
 
 
 @pytest.mark.parametrize("n_rows", [1, 100, 1024, 3000])
