@@ -110,35 +110,35 @@ class PCADensity(nn.Module):
 
     Parameters
     ----------
-    n_features, n_components : int
+    n_components : int
     """
 
-    def __init__(self, n_features, n_components):
+    def __init__(self, n_components):
         super().__init__()
-        self.register_buffer("components", torch.zeros(n_features, n_components))
         self.register_buffer("eigenvalues", torch.zeros(n_components))
         self.register_buffer("noise_variances", torch.ones(n_components))  # at each depth
         self.register_buffer("share", torch.zeros(()))  # of the mixture
 
     def start_at(self, model, share):
         """Take a :class:`ProbabilisticPCA` and its share of the mixture."""
-        rank, n_components = len(model.eigenvalues), len(self.eigenvalues)
-        self.components[:, :rank] = torch.from_numpy(model.components.T.copy())
-        self.eigenvalues[:rank] = torch.from_numpy(model.eigenvalues)
-        self.noise_variances.copy_(torch.from_numpy(model.noise_variances(n_components)))
+        self.eigenvalues[: len(model.eigenvalues)] = torch.from_numpy(model.eigenvalues)
+        self.noise_variances.copy_(torch.from_numpy(model.noise_variances(len(self.eigenvalues))))
         self.share.fill_(share)
 
-    def forward(self, u, log_density):
-        """Log density of each row (n,) by the mixture, in nats and the network's units."""
-        share = self.share.item()
-        return torch.logaddexp(log_density + math.log1p(-share), self.of_start(u) + math.log(share))
+    def forward(self, u, components, log_density):
+        """Log density of each row (n,) by the mixture with the model of components (k, n_features), in nats.
 
-    def of_start(self, u):
+        Rows and densities are in the network's units. A component of no more variance than the noise may be zero.
+        """
+        share = self.share.item()
+        return torch.logaddexp(log_density + math.log1p(-share), self.of_start(u, components) + math.log(share))
+
+    def of_start(self, u, components):
         """Log density of each row (n,) by probabilistic PCA: the bound itself, as it has no gap."""
         noise = self.noise_variances[-1].item()
         eigenvalues = self.eigenvalues.cpu().double().clamp(min=noise)
         variance = noise / eigenvalues  # of the code given a row
-        decoder = self.components.to(u) * (eigenvalues - noise).sqrt().to(u)
+        decoder = components.T.to(u) * (eigenvalues - noise).sqrt().to(u)
         mean = u @ decoder / eigenvalues.to(u)
         residual = (u - mean @ decoder.T).square().sum(1)
         spread = (variance @ decoder.square().sum(0).cpu().double()).item()

@@ -42,7 +42,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     V, D, v and the noise variance :math:`\sigma^2` start at probabilistic PCA [2]_ and the residual networks f and g at
     zero: the bound of epoch 0 equals ``PCA(k).score``, since a linear model with the optimal encoder leaves no gap [3]_. All
-    are trained together, and the best epoch is kept, as :class:`AutoencoderTransformer` does.
+    are trained together, but for V where the likelihood is Gaussian, and the best epoch is kept, as
+    :class:`AutoencoderTransformer` does.
 
     Parameters
     ----------
@@ -169,8 +170,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     says so.
 
     A Gaussian density that starts as PCA is a mixture: ``1 / (n + 1)`` of it, for n training rows, is the probabilistic PCA
-    of the start. This costs other rows next to nothing, and no row scores more than ``log(n + 1)`` below PCA: without it, a
-    row far from all that training has seen costs the more, the smaller the noise variance has become.
+    of the start, of which V holds the components, and so stays. This costs other rows next to nothing, and no row scores
+    more than ``log(n + 1)`` below PCA: without it, a row far from all that training has seen costs the more, the smaller the
+    noise variance has become.
 
     The variance v stays below 1, the prior's: ``sigmoid`` of what the encoder gives.
 
@@ -367,8 +369,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _build(self, seed=0):
         module = super()._build(seed)
         if self._has_start_density:
-            sizes = self._architecture["n_features"], self._architecture["n_components"]
-            module.start_density = _anchors.PCADensity(*sizes)
+            module.start_density = _anchors.PCADensity(self._architecture["n_components"])
         return module
 
     @property
@@ -386,6 +387,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             encoder, decoder, variance = model.padded(self.n_components_)
             module.output.start_at(model.noise_variance, decoder)
             module.start_density.start_at(model, share=1 / (len(data.train.X) + 1))
+            module.encoder.linear.requires_grad_(False)  # the components of that density; to train it gains little
         scale, gain = _anchors.row_lengths(encoder), _anchors.row_lengths(decoder.T)
         means = encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row
@@ -520,7 +522,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             bounds = bound(module, u, u)
             if not self._has_start_density:
                 return bounds
-            return module.start_density(u, bounds + self._log_volume) - self._log_volume
+            components = module.encoder.linear.weight[0::2]  # the others are the variances'
+            return module.start_density(u, components, bounds + self._log_volume) - self._log_volume
 
         return self._apply(density, X, self._border.standardize)
 

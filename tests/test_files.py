@@ -175,8 +175,7 @@ def test_wide_rows(name, n_components):
     estimator = _fit(ESTIMATORS[name], X, n_components=n_components, max_iter=0, **parameters)
     n_bytes = len(pickle.dumps(estimator))
     assert n_bytes <= 1.1 * _n_bytes_of_weights(estimator) + 50_000
-    start = 4 * n_components * 784 if name == "gaussian" else 0  # the probabilistic PCA that the density is a mixture with
-    assert n_bytes <= _n_bytes_of_weights(estimator) + start + 50_000
+    assert n_bytes <= _n_bytes_of_weights(estimator) + 50_000
 
 
 @pytest.mark.parametrize(
