@@ -157,7 +157,8 @@ class Depths(nn.Module):
         Nothing is random about it, as the rows of a batch are in random order. A stock of cuts is used again and again: to
         make them anew would take a twentieth of a step where batches are small.
         """
-        if self._stock is None or len(self._stock.depth) < n_rows or self._stock.depth.device != self._depth.device:
+        there = None if self._stock is None else self._stock.there
+        if there is None or len(there) < n_rows or there.to(self._there) is not there:  # of another device or dtype
             self._stock, self._n_used = self._rows(self._spread(max(n_rows, _STOCK))), 0
         if self._n_used + n_rows > len(self._stock.depth):
             self._n_used = 0

@@ -13,19 +13,26 @@ class AnchoredMap(nn.Module):
         Its last layer with weights starts at zero where there is a linear path.
     linear : nn.Linear or None
         None leaves the residual path alone: the textbook network.
+
+    Attributes
+    ----------
+    trains_linear : bool
+        Whether the linear path is trained. If not, no gradient reaches it, whatever a callback freezes and unfreezes.
     """
 
     def __init__(self, residual, linear=None):
         super().__init__()
         self.linear = linear
         self.residual = residual
+        self.trains_linear = True
 
     def forward(self, x, residual_x=None):
         """Map rows; the residual path may be given something of its own."""
         residual = self.residual(x if residual_x is None else residual_x)
         if self.linear is None:
             return residual
-        return torch.addmm(residual, x, self.linear.weight.t())  # one kernel for product and sum
+        weight = self.linear.weight if self.trains_linear else self.linear.weight.detach()
+        return torch.addmm(residual, x, weight.t())  # one kernel for product and sum
 
     @torch.no_grad()
     def start_at(self, matrix):

@@ -170,9 +170,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     says so.
 
     A Gaussian density that starts as PCA is a mixture: ``1 / (n + 1)`` of it, for n training rows, is the probabilistic PCA
-    of the start, of which V holds the components, and so stays. This costs other rows next to nothing, and no row scores
-    more than ``log(n + 1)`` below PCA: without it, a row far from all that training has seen costs the more, the smaller the
-    noise variance has become.
+    of the start, of which V holds the components, and so stays; v has no linear part then. This costs other rows next to
+    nothing, and no row scores more than ``log(n + 1)`` below PCA: without it, a row far from all that training has seen
+    costs the more, the smaller the noise variance has become.
 
     The variance v stays below 1, the prior's: ``sigmoid`` of what the encoder gives.
 
@@ -370,6 +370,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         module = super()._build(seed)
         if self._has_start_density:
             module.start_density = _anchors.PCADensity(self._architecture["n_components"])
+            module.encoder.trains_linear = False  # of the means it is that density's components, of the variances zero
         return module
 
     @property
@@ -387,7 +388,6 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             encoder, decoder, variance = model.padded(self.n_components_)
             module.output.start_at(model.noise_variance, decoder)
             module.start_density.start_at(model, share=1 / (len(data.train.X) + 1))
-            module.encoder.linear.requires_grad_(False)  # the components of that density; to train it gains little
         scale, gain = _anchors.row_lengths(encoder), _anchors.row_lengths(decoder.T)
         means = encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row

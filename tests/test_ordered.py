@@ -103,7 +103,7 @@ class Cuts(Callback):
             self.depths.append((inputs[0] != 0).sum(1).numpy()[self.order])
 
 
-def test_cuts_are_drawn_afresh_in_training_only(pixels):
+def test_rows_are_cut_elsewhere_in_each_epoch_of_training_and_nowhere_else(pixels):
     cuts = Cuts()
     estimator = _make(max_iter=2, batch_size=1000, validation_fraction=None, skorch_callbacks=[cuts]).fit(pixels)
     first, second = cuts.depths

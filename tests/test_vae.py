@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from skorch.callbacks import Freezer, Unfreezer
 
 from skae import VAETransformer
 from skae._codes import Depths
@@ -111,6 +112,16 @@ def test_no_row_scores_far_below_pca(digits, trained, n_importance_samples):
     least = pca.score_samples(far) - np.log(301)
     assert (scores > least - 0.01 - 1e-7 * abs(least)).all()  # components are kept in float32
     assert scores[-1] == pytest.approx(least[-1], rel=1e-6)
+
+
+def test_the_components_stay_whatever_callbacks_freeze_and_unfreeze(digits):
+    components = _make(max_iter=0).fit(digits).net_.module_.encoder.linear.weight
+    callbacks = [Freezer("encoder.*"), Unfreezer("encoder.*", at=2)]
+    for trained in (_make(max_iter=30), _make(max_iter=30, skorch_callbacks=callbacks)):
+        module = trained.fit(digits).net_.module_
+        assert trained.best_iter_ > 1
+        assert torch.equal(module.encoder.linear.weight, components)
+        assert pickle.loads(pickle.dumps(trained)).net_.module_.encoder.trains_linear is False
 
 
 def test_scales_that_differ_widely_are_no_degenerate_density(rng):
