@@ -83,44 +83,47 @@ def compare_sweeps(train, options):
         One for each sweep, with medians, and one for each way to fit and depth, with means. `ratio` is to a search for each
         depth.
     """
-    fits = {"a fit for each depth": _separate, "one ordered fit": _ordered}
-    accuracies = {name: [] for name in fits}
     seconds = {"a search for each depth": [], "one search over all depths": [], "one ordered fit": []}
-    with report.progress(len(fits) * options.sweeps) as advance:
+    accuracies = {"a fit for each depth": [], "one ordered fit": []}
+    with report.progress(2 * options.sweeps) as advance:
         for seed in range(options.seed, options.seed + options.sweeps):
-            for name, make in fits.items():
-                with TemporaryDirectory() as folder:
-                    searches = make(options, seed, folder)
-                    started = perf_counter()
-                    for search in searches:
-                        search.fit(*train)
-                    total = perf_counter() - started
-                found = np.concatenate([search.cv_results_["mean_test_score"] for search in searches])
-                accuracies[name].append(found)
-                if make is _ordered:
-                    seconds["one ordered fit"].append(total)
-                else:
-                    refits = [search.refit_time_ for search in searches]
-                    seconds["a search for each depth"].append(total)
-                    seconds["one search over all depths"].append(total - sum(refits) + refits[found.argmax()])
-                advance(f"seed {seed}, {name}: {total:.1f} s")
+            total, found, refits = _timed(_separate(options, seed), train)
+            seconds["a search for each depth"].append(total)
+            seconds["one search over all depths"].append(total - sum(refits) + refits[found.argmax()])
+            accuracies["a fit for each depth"].append(found)
+            advance(f"seed {seed}, a fit for each depth: {total:.1f} s")
+            with TemporaryDirectory() as folder:
+                total, found, _ = _timed([_ordered(options, seed, folder)], train)
+            seconds["one ordered fit"].append(total)
+            accuracies["one ordered fit"].append(found)
+            advance(f"seed {seed}, one ordered fit: {total:.1f} s")
     medians = {name: median(found) for name, found in seconds.items()}
     means = {name: np.mean(found, axis=0).tolist() for name, found in accuracies.items()}
-    searched, search, ordered = medians.values()
-    print(f"The sweep by one ordered fit is {searched / ordered:.1f} times as fast as a search for each depth,")
-    print(f"{search / ordered:.1f} times as fast as one search over all depths; its accuracies less those of the others:")
-    differences = np.subtract(*(means[name] for name in reversed(fits)))
+    each, one, ordered = medians.values()
+    print(f"The sweep by one ordered fit is {each / ordered:.1f} times as fast as a search for each depth,")
+    print(f"{one / ordered:.1f} times as fast as one search over all depths; its accuracies less those of the others:")
+    differences = np.subtract(means["one ordered fit"], means["a fit for each depth"])
     print("  ".join(f"{depth}: {x:+.4f}" for depth, x in zip(options.depths, differences, strict=True)))
-    rows = [{"what": f"sweep, {name}", "seconds": value, "ratio": value / searched} for name, value in medians.items()]
+    rows = [{"what": f"sweep, {name}", "seconds": value, "ratio": value / each} for name, value in medians.items()]
     rows += [
         {"what": f"accuracy, {name}", "depth": depth, "accuracy": accuracy}
-        for name in fits
-        for depth, accuracy in zip(options.depths, means[name], strict=True)
+        for name, values in means.items()
+        for depth, accuracy in zip(options.depths, values, strict=True)
     ]
     return [row | {"seeds": options.sweeps} for row in rows]
 
 
-def _separate(options, seed, folder):
+def _timed(searches, train):
+    """Seconds of fitting all of them, mean accuracy at each depth, and seconds of each refit."""
+    started = perf_counter()
+    for search in searches:
+        search.fit(*train)
+    total = perf_counter() - started
+    accuracies = np.concatenate([search.cv_results_["mean_test_score"] for search in searches])
+    return total, accuracies, [search.refit_time_ for search in searches]
+
+
+def _separate(options, seed):
     """A search for each depth."""
     pipeline = Pipeline(_steps(options, seed, ordered=False))
     return [GridSearchCV(pipeline, {"autoencoder__n_components": [depth]}, cv=CV) for depth in options.depths]
@@ -131,7 +134,7 @@ def _ordered(options, seed, folder):
     autoencoder, classifier = _steps(options, seed, ordered=True)
     steps = [autoencoder, ("first", FunctionTransformer(_first)), classifier]
     grid = {"first__kw_args": [{"k": depth} for depth in options.depths]}
-    return [GridSearchCV(Pipeline(steps, memory=folder), grid, cv=CV)]
+    return GridSearchCV(Pipeline(steps, memory=folder), grid, cv=CV)
 
 
 def _steps(options, seed, *, ordered):

@@ -345,7 +345,9 @@ def test_contamination_leaves_out_rows_at_every_depth_alike(digits):
 def test_a_refit_forgets_the_density_of_its_start(digits):
     refitted = _make(4, max_iter=1).fit(digits).set_params(init="random").fit(digits)
     fresh = _make(4, max_iter=1, init="random").fit(digits)
+    assert len(pickle.dumps(refitted)) < len(pickle.dumps(fresh)) + 4 * 64 * 4  # as much as the components of 64 features
     assert vars(refitted).keys() == vars(fresh).keys()
+    assert not [name for name in refitted.net_.module_.state_dict() if name.startswith("start_density")]
     assert refitted.net_.module_.state_dict().keys() == fresh.net_.module_.state_dict().keys()
 
 
