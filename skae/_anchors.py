@@ -16,7 +16,7 @@ MAX_COVARIANCE = 2000
 # Noise variances that a logistic start tries, relative to the largest eigenvalue; rows it looks at, and steps.
 _NOISE_LEVELS = (4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0)
 _SAMPLE, _NEWTON_STEPS = 4096, 20
-# Ridge penalties that a regression tries, relative to the mean variance of a feature.
+# Ridge penalties that a regression tries, relative to the variance of each feature.
 _PENALTIES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
 
 
@@ -115,15 +115,21 @@ class PCADensity(nn.Module):
 
     def __init__(self, n_components):
         super().__init__()
-        self.register_buffer("eigenvalues", torch.zeros(n_components))
-        self.register_buffer("noise_variances", torch.ones(n_components))  # at each depth
-        self.register_buffer("share", torch.zeros(()))  # of the mixture
+        self.register_buffer("eigenvalues", torch.zeros(n_components, dtype=torch.float32, device="cpu"))
+        self.register_buffer("noise_variances", torch.ones(n_components, dtype=torch.float32, device="cpu"))  # at each depth
+        self.register_buffer("share", torch.zeros((), dtype=torch.float32, device="cpu"))  # of the mixture
 
     def start_at(self, model, share):
         """Take a :class:`ProbabilisticPCA` and its share of the mixture."""
         self.eigenvalues[: len(model.eigenvalues)] = torch.from_numpy(model.eigenvalues)
         self.noise_variances.copy_(torch.from_numpy(model.noise_variances(len(self.eigenvalues))))
         self.share.fill_(share)
+
+    def model(self, components, n_components):
+        """The :class:`ProbabilisticPCA` of the first components (k, n_features)."""
+        noise_variance = self.noise_variances[n_components - 1].item()
+        V = components[:n_components].numpy(force=True).astype(np.float64)
+        return _probabilistic(V, self.eigenvalues[:n_components].numpy(force=True).astype(np.float64), noise_variance, 0)
 
     def forward(self, u, components, log_density):
         """Log density of each row (n,) by the mixture with the model of components (k, n_features), in nats.
@@ -221,9 +227,9 @@ def _logistic(start, u, x, noise):
     z[:, 1:][:, variance == 1] = 0
     # Newton's method with a bound of the Hessian that holds everywhere, so that each step goes up (Böhning 1992), and
     # Nesterov's momentum. A ridge keeps the weights of features that are all zero or one finite.
-    inverse = torch.linalg.inv(z.T @ z / 4 + torch.eye(z.shape[1], dtype=z.dtype))
+    inverse = torch.linalg.inv(z.T @ z / 4 + torch.eye(z.shape[1], dtype=z.dtype, device="cpu"))
     p = x.mean(0).clamp(1e-4, 1 - 1e-4)
-    W = torch.zeros(z.shape[1], x.shape[1], dtype=z.dtype)
+    W = torch.zeros(z.shape[1], x.shape[1], dtype=z.dtype, device="cpu")
     W[0] = p.logit()
     before = W
     for step in range(_NEWTON_STEPS):
@@ -252,7 +258,10 @@ def _principal_components(X, border, n_components, random_state, chunk_size=1024
     n_samples, n_features = X.shape
     rank = min(n_components, n_samples, n_features)
     if n_features > min(n_samples, MAX_COVARIANCE):
-        pca = PCA(rank, random_state=random_state).fit(border.standardize(X))
+        U = border.standardize(X)
+        if not U.any():  # which scikit-learn divides by
+            return np.zeros((rank, n_features)), np.zeros(rank), 0.0
+        pca = PCA(rank, random_state=random_state).fit(U)
         return pca.components_, pca.explained_variance_, pca.noise_variance_
     covariance = _covariance(X, border, chunk_size) * (n_samples / (n_samples - 1))
     components, values = _leading_eigenvectors(covariance, rank)
@@ -264,7 +273,8 @@ def reduced_rank(chunks, validation, n_components):
     """The best linear maps of that rank from damaged rows to clean ones: reduced-rank regression with a ridge penalty.
 
     With ``C`` and ``S`` the covariances of the damaged rows and of the clean with the damaged ones, the regression is
-    ``B = S (C + a I)^{-1}``, and the decoder are the leading eigenvectors of ``B C B'`` [1]_. The penalty is the one whose
+    ``B = S (C + a diag(C))^{-1}``, which does not depend on the units of the damaged rows, and the decoder are the leading
+    eigenvectors of ``B C B'`` [1]_. The penalty is the one whose
     maps have the smallest squared error on the validation rows.
 
     Parameters
@@ -285,8 +295,11 @@ def reduced_rank(chunks, validation, n_components):
        248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
     """
     C, S = _cross_covariances(chunks)
-    values, vectors = torch.linalg.eigh(C)
-    anchors = [_regression(S, values.clamp(min=0), vectors, penalty, n_components) for penalty in _PENALTIES]
+    deviations = C.diagonal().clamp(min=0).sqrt()
+    deviations = torch.where(deviations > 0, deviations, 1.0)
+    values, vectors = torch.linalg.eigh(C / torch.outer(deviations, deviations))
+    parts = S / deviations, deviations, values.clamp(min=0), vectors
+    anchors = [_regression(*parts, penalty, n_components) for penalty in _PENALTIES]
     return min(anchors, key=lambda anchor: _squared_error(anchor, validation))
 
 
@@ -308,15 +321,14 @@ def regression_on_codes(encoder, chunks):
     return Anchor(encoder, (S @ torch.linalg.pinv(C, hermitian=True)).numpy())
 
 
-def _regression(S, values, vectors, penalty, n_components):
-    """Anchor of the ridge regression with that penalty, relative to the mean eigenvalue."""
+def _regression(S, deviations, values, vectors, penalty, n_components):
+    """Anchor of the ridge regression of columns divided by their deviations, with that penalty."""
     n_outputs, n_features = S.shape
     rank = min(n_components, n_outputs, n_features)
-    inverse = 1 / (values + penalty * values.mean().clamp(min=torch.finfo(values.dtype).tiny))
-    B = (S @ vectors * inverse) @ vectors.T
+    B = (S @ vectors / (values + penalty)) @ vectors.T
     D = torch.from_numpy(_leading_eigenvectors((B @ vectors * values) @ (B @ vectors).T, rank)[0].copy())
     encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_outputs, n_components))
-    encoder[:rank], decoder[:, :rank] = (D @ B).numpy(), D.T.numpy()
+    encoder[:rank], decoder[:, :rank] = (D @ B / deviations).numpy(), D.T.numpy()
     return Anchor(encoder, decoder)
 
 
@@ -338,9 +350,10 @@ def _cross_covariances(chunks):
 
 def _covariance(X, border, chunk_size):
     # In torch, since numpy's threads would go on to spin for a while and slow down the first batches of training.
-    covariance = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64)
+    covariance = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device="cpu")
     for chunk in gen_batches(len(X), chunk_size):
-        U = torch.from_numpy(border.standardize(X[chunk]))
+        # In float64 whatever X is: noise far below the leading factors is lost in float32.
+        U = torch.from_numpy(border.standardize(X[chunk].astype(np.float64)))
         for columns in gen_batches(X.shape[1], 128):  # from the diagonal down, which spares nearly half of the products
             covariance[columns.start :, columns] += U[:, columns.start :].T @ U[:, columns]
     return (covariance.tril() + covariance.tril(-1).T) / len(X)

@@ -4,7 +4,7 @@ import math
 import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -16,21 +16,23 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_array, check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_is_fitted, validate_data
 
 from skae import _anchors, _corruptions
 from skae._bodies import ACTIVATIONS
 from skae._border import Rows, measure
 from skae._bounds import OUTPUTS
 from skae._codes import Depths, Plain
-from skae._files import FileMixin
-from skae._frames import check_order, in_container
+from skae._files import FileMixin, weights_of
+from skae._frames import as_array, check_order, in_container
 from skae._kinds import KINDS, spatial_width
 from skae._losses import LOSSES, Reconstruction
 from skae._networks import Autoencoder
-from skae._scores import explained_variance
+from skae._scores import ErrorSums
+from skae._split import split
 from skae._summary import summarize
-from skae._training import Epochs, count_epochs, find_device, fit_net, make_net, training_settings
+from skae._training import Epochs, ambient_state_set, count_epochs, find_device, fit_net, make_net, training_settings
+from skae._warnings import warn_caller
 
 _FLOATS = [np.float64, np.float32]
 _CHUNK = 1024  # rows that go through the network together, where no gradient is needed
@@ -137,7 +139,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _to_rows(self, X, *, fitting=False):
         """Rows of what the user gives, before any validation."""
-        return X
+        return as_array(X)
 
     def _from_rows(self, X):
         """What the user gets for reconstructed rows."""
@@ -175,7 +177,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         sklearn.exceptions.ConvergenceWarning
             If the loss is no longer finite; the best epoch until then is kept.
         """
-        with unchanged_on_failure(self):
+        with unchanged_on_failure(self), ambient_state_set():
             device, rows = self._validate(X)
             X_val = self._validate_validation_rows(X_val, rows)
             told = {"estimator": self, "X": X, "y": X if y is None else y}
@@ -270,12 +272,13 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         return vars(fitted)
 
     def _publish(self, data, net, curves):
-        self.net_ = net
+        self.net_ = net = self._restore_net(weights_of(net.module_), net.history)  # without what training needs
         self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
         self.n_iter_ = len(self.loss_curve_)
         if self._architecture["ordered"]:
             self._describe_order(data)
         self._describe(data)
+        self.net_.forget_copies()
 
     def _own_target(self, X):
         """What rows shall become where no target is given; None are the rows themselves."""
@@ -287,7 +290,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
     def _describe_order(self, data):
         """Keep as many ordered components as are wanted, and say what each adds."""
         if self._wants_share:
-            self._keep_depth_of_share(data.validation)
+            self._keep_depth_of_share(data)
         curve = self._explained(self.net_.module_, data.described, range(1, self.n_components_ + 1))
         self.explained_variance_ratio_ = np.diff(curve, prepend=0)
 
@@ -295,27 +298,26 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
     def _wants_share(self):
         return isinstance(self.n_components, Real) and not isinstance(self.n_components, Integral)
 
-    def _keep_depth_of_share(self, validation):
+    def _keep_depth_of_share(self, data):
         """Keep as many components as the share of the variance takes."""
         module = self.net_.module_
+        name, rows = _that_vary(data)
         for most in (module.code.depths.wanted, self.n_components_):  # the first was judged, those between may be worse
-            reached = self._explained(module, validation, [most])[0]
+            reached = self._explained(module, rows, [most])[0]
             if reached >= self.n_components:
-                self._keep_components(self._depth_of_share(module, validation, most))
+                self._keep_components(self._depth_of_share(module, rows, most))
                 return
-        warnings.warn(
-            f"n_components={self.n_components!r} is not reached: R² of the validation rows is {reached:.4f} with all"
-            f" {most} components, which are kept.",
-            UserWarning,
-            stacklevel=8,  # the caller of `fit`
+        warn_caller(
+            f"n_components={self.n_components!r} is not reached: R² of the {name} rows is {reached:.4f} with all"
+            f" {most} components, which are kept."
         )
 
-    def _depth_of_share(self, module, validation, most):
-        """The smallest depth at which the validation rows' R² reaches `n_components`, by bisection; else `most`."""
+    def _depth_of_share(self, module, rows, most):
+        """The smallest depth at which the R² of rows reaches `n_components`, by bisection; else `most`."""
         low, high = 0, most
         while high - low > 1:
             middle = (low + high) // 2
-            if self._explained(module, validation, [middle])[0] < self.n_components:
+            if self._explained(module, rows, [middle])[0] < self.n_components:
                 low = middle
             else:
                 high = middle
@@ -324,7 +326,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
     def _explained(self, module, rows, depths):
         """R² of the reconstruction of a dataset from the first components, for each depth."""
         errors, first, second = np.zeros(len(depths)), 0.0, 0.0
-        with torch.inference_mode():
+        with ambient_state_set(), torch.inference_mode():
             for batch in gen_batches(len(rows), _CHUNK):
                 u, target = rows[np.arange(batch.start, batch.stop)]
                 z = module.encode(u)
@@ -387,26 +389,26 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         if self._architecture["anchored"]:
             self._start_at_anchor(module, data)
             if self._wants_share:  # so that it is reached there after training, too
-                wanted = self._depth_of_share(module.eval(), data.validation, self.n_components_)
+                wanted = self._depth_of_share(module.eval(), _that_vary(data)[1], self.n_components_)
                 module.code.depths = Depths(self.n_components_, wanted).to(data.train.device)
         return module, data
 
-    def _build(self, seed=0):
-        """The module of the fitted architecture with torch's initial weights. Torch's random state is left alone."""
+    def _build(self, seed=None):
+        """The module of the fitted architecture, with initial weights where there is a seed for them."""
         architecture = self._architecture
         code = self._code(architecture)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            module = Autoencoder(
-                KINDS[architecture["kind"]].body(architecture, code),
-                code,
-                self._output(architecture),
-                self._corruption(architecture),
-                n_features=architecture["n_features"],
-                n_components=architecture["n_components"],
-                n_outputs=architecture["n_outputs"],
-                anchored=architecture["anchored"],
-            )
+        module = Autoencoder(
+            KINDS[architecture["kind"]].body(architecture, code),
+            code,
+            self._output(architecture),
+            self._corruption(architecture),
+            n_features=architecture["n_features"],
+            n_components=architecture["n_components"],
+            n_outputs=architecture["n_outputs"],
+            anchored=architecture["anchored"],
+        )
+        if seed is not None:
+            module.initialize(torch.Generator("cpu").manual_seed(seed))
         if self._target_border.is_bounded:
             module.output.set_bounds(*self._target_border.standardized_bounds)
         return module
@@ -423,11 +425,10 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             return _Data(rows(X, target), rows(X_val, target_val), described, seed)
         if self.validation_fraction is None:
             return _Data(rows(X, target), rows(X, target), described, seed)
-        order = rng.permutation(len(X))
         is_auto = self.validation_fraction == "auto"
         share, most = (0.1, _MOST_VALIDATION_ROWS) if is_auto else (self.validation_fraction, len(X) - 1)
         n_validation = min(most, math.ceil(share * len(X)))
-        held_out, trained_on = np.sort(order[:n_validation]), np.sort(order[n_validation:])
+        held_out, trained_on = split(X, n_validation, rng)
         return _Data(rows(X, target, trained_on), rows(X, target, held_out), described, seed)
 
     def _make_net(self, module, device, n_rows, rng):
@@ -501,7 +502,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         """
         check_is_fitted(self)
         check_order(X, self.get_feature_names_out())
-        codes = check_array(X, dtype=_FLOATS)
+        codes = check_array(as_array(X), dtype=_FLOATS)
         depth, n_left = codes.shape[1], self.n_components_ - codes.shape[1]
         if n_left < 0 or (n_left and not self._architecture["ordered"]):
             raise ValueError(
@@ -510,7 +511,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             )
         unit = codes.dtype.type(self._code_unit)
         decoded = self._apply(
-            lambda module, Z: module.decode(Z, module.code.cut_at(depth)),
+            partial(_decode_at, depth),
             codes,
             lambda Z: np.pad(Z / unit, ((0, 0), (0, n_left))),
         )
@@ -554,7 +555,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             At most 1, without unit.
         """
         X = self._validate_rows(X)
-        return explained_variance(X, self._reconstruct(X), sample_weight)
+        return float(self._scores_at([self.n_components_], X, X, sample_weight)[0])
 
     def score_samples(self, X):
         """Minus the mean squared error of each row; low means unusual.
@@ -570,7 +571,8 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             In the squared unit of the data, at most 0.
         """
         X = self._validate_rows(X)
-        return -np.square(X - self._reconstruct(X)).mean(axis=1)
+        parts = [np.square(X[rows] - self._reconstruct(X[rows])).mean(axis=1) for rows in gen_batches(len(X), _CHUNK)]
+        return -np.concatenate(parts)
 
     def explained_variance_curve(self, X):
         """R² of the reconstruction from the first 1, 2, … components; ordered codes only.
@@ -592,11 +594,31 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         """
         X = self._validate_rows(X)
         self._check_ordered()
-        return self._explained(self.net_.module_, self._rows_to_score(X, X), range(1, self.n_components_ + 1))
+        return self._scores_at(range(1, self.n_components_ + 1), X, X)
 
-    def _rows_to_score(self, X, target):
-        """Dataset of rows and of what they shall become."""
-        return Rows(X, self._border, torch.device(self.net_.device), target=target, target_border=self._target_border)
+    def _scores_at(self, depths, X, target, sample_weight=None, corrupt=None):
+        """R² of the reconstruction of targets from the first components of the codes of X, for each number of them.
+
+        `corrupt` is called with the module, standardized samples and the position of the first.
+        """
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        sums = ErrorSums(len(depths))
+        for rows in gen_batches(len(X), _CHUNK):
+            weight = None if sample_weight is None else sample_weight[rows]
+            sums.add(target[rows], self._reconstructions(X[rows], depths, corrupt, rows.start), weight)
+        return sums.scores()
+
+    def _reconstructions(self, X, depths, corrupt, start):
+        """Reconstructions of some samples from the first components, a number of them after the other."""
+
+        def encode(module, u):
+            return module.encode(u if corrupt is None else corrupt(module, u, start))
+
+        codes = self._apply(encode, X, self._border.standardize)
+        for depth in depths:
+            decoded = self._apply(partial(_decode_at, depth), codes, np.array)
+            yield self._target_border.unstandardize(decoded)
 
     def truncate(self, n_components):
         """The estimator with the first components alone, fitted, without any training; ordered codes only.
@@ -634,8 +656,8 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         self.n_components_ = n_components
         self._architecture = self._architecture | {"n_components": n_components}
         shapes = {name: weight.shape for name, weight in self._build().state_dict().items()}
-        weights = self.net_.module_.state_dict()
-        smaller = {name: weights[name][tuple(map(slice, shape))].numpy(force=True) for name, shape in shapes.items()}
+        weights = weights_of(self.net_.module_)
+        smaller = {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
         self.net_ = self._restore_net(smaller, self.net_.history)
 
     def summary(self):
@@ -668,10 +690,9 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _apply(self, function, X, prepare):
         """``function(module, rows)`` of the prepared rows of X, a chunk of them at a time, in the dtype of X."""
-        module, device = self.net_.module_, self._device_of(X.dtype)
-        if X.dtype == np.float64:  # trained in float32
-            module = deepcopy(module).to(device, torch.float64)
-        with torch.inference_mode():
+        device = self._device_of(X.dtype)
+        with ambient_state_set(), torch.inference_mode():
+            module = self.net_.module_in(torch.float64 if X.dtype == np.float64 else torch.float32, device)
             parts = [function(module, torch.from_numpy(prepare(X[rows])).to(device)) for rows in gen_batches(len(X), _CHUNK)]
             return torch.cat(parts).numpy(force=True)
 
@@ -684,6 +705,20 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _decode_at(depth, module, Z):
+    """Reconstructions from the first components of codes."""
+    return module.decode(Z, module.code.cut_at(depth))
+
+
+def _that_vary(data):
+    """The rows that a share of the variance is measured on, and their name: R² of rows without variance is undefined."""
+    first = data.validation[np.arange(1)][1]
+    for batch in gen_batches(len(data.validation), _CHUNK):
+        if (data.validation[np.arange(batch.start, batch.stop)][1] != first).any():
+            return "validation", data.validation
+    return "training", data.described
 
 
 def check_count(name, value, least=1, most=None):

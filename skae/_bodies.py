@@ -11,6 +11,10 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+# Layers are made without weights: `initialize` draws them by a generator of its own, or a file has them. torch's own
+# initialization would draw from the generator of the whole process.
+WITHOUT_VALUES = {"device": "meta", "dtype": torch.float32}
+
 ACTIVATIONS = {
     "gelu": nn.GELU,
     "identity": nn.Identity,
@@ -19,6 +23,24 @@ ACTIVATIONS = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
+
+
+@torch.no_grad()
+def initialize(body, rng):
+    """Draw the weights of layers that have none, as torch does by default.
+
+    Parameters
+    ----------
+    body : nn.Module
+    rng : torch.Generator
+        Of the CPU.
+    """
+    for layer in body.modules():
+        for name, parameter in layer.named_parameters(recurse=False):
+            if parameter.is_meta:
+                limit = 1 / math.sqrt(layer.weight[0].numel())  # He's rule with the slope that torch takes
+                values = torch.empty_like(parameter, device="cpu").uniform_(-limit, limit, generator=rng)
+                setattr(layer, name, nn.Parameter(values))
 
 
 def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation, n_told):
@@ -32,13 +54,17 @@ def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, a
 
 
 def _first_layer(n_told):
-    return partial(DepthLinear, n_told) if n_told else nn.Linear
+    return partial(DepthLinear, n_told) if n_told else _linear
 
 
-def _perceptron(widths, activation, first_layer=nn.Linear):
+def _linear(n_in, n_out):
+    return nn.Linear(n_in, n_out, **WITHOUT_VALUES)
+
+
+def _perceptron(widths, activation, first_layer=None):
     layers = []
     for n_in, n_out in pairwise(widths):
-        make = nn.Linear if layers else first_layer
+        make = _linear if layers or first_layer is None else first_layer
         layers += [make(n_in, n_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])  # the last layer is linear
 
@@ -100,7 +126,7 @@ def conv(
         f[-1] = ToRows()
     else:
         width = math.prod(sizes[-1]) * channels[-1]
-        f += [ToRows(), nn.Linear(width, code_width)]
+        f += [ToRows(), nn.Linear(width, code_width, **WITHOUT_VALUES)]
         g = [_first_layer(n_told)(n_components, width), ACTIVATIONS[activation](), *g]
     return nn.Sequential(*f), nn.Sequential(*g)
 
@@ -114,7 +140,7 @@ def halved_sizes(sides, n_times):
 
 
 def _same_conv(n_in, n_out, kernel_size, stride=1):
-    return nn.Conv2d(n_in, n_out, kernel_size, stride, padding=kernel_size // 2)
+    return nn.Conv2d(n_in, n_out, kernel_size, stride, padding=kernel_size // 2, **WITHOUT_VALUES)
 
 
 def _strides(size, half):
@@ -122,7 +148,8 @@ def _strides(size, half):
 
 
 def _stride_down(n_in, n_out, kernel_size, size, half):
-    return [_same_conv(n_in, n_out, kernel_size, _strides(size, half))]
+    strides = _strides(size, half)
+    return [StridedPointwise(n_in, n_out, strides) if kernel_size == 1 else _same_conv(n_in, n_out, kernel_size, strides)]
 
 
 def _max_pool_down(n_in, n_out, kernel_size, size, half):
@@ -130,9 +157,15 @@ def _max_pool_down(n_in, n_out, kernel_size, size, half):
 
 
 def _transpose_up(n_in, n_out, kernel_size, half, size):
+    if kernel_size == 1:  # the same map; see StridedPointwise
+        return _zeros_up(n_in, n_out, kernel_size, half, size)
     strides = _strides(size, half)
     rest = tuple(a - 1 - (b - 1) * s for a, b, s in zip(size, half, strides, strict=True))
-    return [nn.ConvTranspose2d(n_in, n_out, kernel_size, strides, padding=kernel_size // 2, output_padding=rest)]
+    return [
+        nn.ConvTranspose2d(
+            n_in, n_out, kernel_size, strides, padding=kernel_size // 2, output_padding=rest, **WITHOUT_VALUES
+        )
+    ]
 
 
 def _interpolate_up(mode):
@@ -155,6 +188,27 @@ UPSAMPLINGS = {
 }
 
 
+class StridedPointwise(nn.Conv2d):
+    """A convolution with a kernel of 1 x 1 that leaves out pixels: those that a stride would pass over.
+
+    On some processors, torch's own backward pass of such a convolution with a stride and one input channel writes outside of
+    its memory (torch 2.13, oneDNN).
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels.
+    strides : tuple of int
+    """
+
+    def __init__(self, n_in, n_out, strides):
+        super().__init__(n_in, n_out, 1, **WITHOUT_VALUES)
+        self.strides = strides
+
+    def forward(self, x):
+        return super().forward(x[:, :, :: self.strides[0], :: self.strides[1]])
+
+
 class DepthLinear(nn.Linear):
     """A linear layer of codes that are cut, whose bias is linear in what it is told of their depth.
 
@@ -168,8 +222,8 @@ class DepthLinear(nn.Linear):
     """
 
     def __init__(self, n_told, n_components, n_outputs):
-        super().__init__(n_components, n_outputs, bias=False)
-        self.biases = nn.Parameter(torch.empty(n_told, n_outputs).uniform_(-1, 1) / math.sqrt(n_components))
+        super().__init__(n_components, n_outputs, bias=False, **WITHOUT_VALUES)
+        self.biases = nn.Parameter(torch.empty(n_told, n_outputs, **WITHOUT_VALUES))
 
     def forward(self, codes_and_told):
         z, told = codes_and_told

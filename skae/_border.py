@@ -116,6 +116,15 @@ def measure(X, *, standardize, bounded, everywhere=False, chunk_size=1024):
     return border, mean
 
 
+def _gather(X, rows):
+    """A copy of some rows, C-contiguous; ``X.take`` makes one of the whole of X first where X is not."""
+    if X.flags.c_contiguous:
+        return X.take(rows, axis=0)
+    if X.flags.f_contiguous:
+        return np.ascontiguousarray(X.T.take(rows, axis=1).T)
+    return np.ascontiguousarray(X[rows])
+
+
 class Rows(torch.utils.data.Dataset):
     """Some rows of an array, standardised in float32 batch by batch, so that no second copy of the data is made.
 
@@ -150,7 +159,7 @@ class Rows(torch.utils.data.Dataset):
         return u, self._standardize(self.target, self.target_border, self.rows[positions])
 
     def _standardize(self, X, border, rows):
-        copied = torch.from_numpy(X.take(rows, axis=0))  # so that X stays as it is
+        copied = torch.from_numpy(_gather(X, rows))  # so that X stays as it is
         return border.standardize_(copied).to(self.device, torch.float32)
 
 

@@ -65,8 +65,12 @@ class StraightThroughClip(nn.Module):
 
     def __init__(self, n_features):
         super().__init__()
-        self.register_buffer("lower", torch.full((n_features,), -torch.inf), persistent=False)
-        self.register_buffer("upper", torch.full((n_features,), torch.inf), persistent=False)
+        self.register_buffer(
+            "lower", torch.full((n_features,), -torch.inf, dtype=torch.float32, device="cpu"), persistent=False
+        )
+        self.register_buffer(
+            "upper", torch.full((n_features,), torch.inf, dtype=torch.float32, device="cpu"), persistent=False
+        )
 
     def set_bounds(self, lower, upper):
         """Set the bounds from arrays of shape (n_features,)."""

@@ -137,11 +137,18 @@ class Depths(nn.Module):
         middle = self.all[(len(self.all) - 1) // 2]
         self.judged = sorted({middle, self.wanted, n_components})  # to decode all would take its time
 
-        depths, starts = torch.arange(n_components + 1)[:, None], 2.0 ** torch.arange((n_components - 1).bit_length())
+        depths, starts = (
+            torch.arange(n_components + 1, device="cpu")[:, None],
+            2.0 ** _integers((n_components - 1).bit_length()).float(),
+        )
         shares = (depths / starts - 1).clamp(0, 1) * starts.sqrt()
         self.register_buffer("_depth", depths, persistent=False)
-        self.register_buffer("_there", (torch.arange(n_components) < depths).float(), persistent=False)
-        self.register_buffer("_told", torch.cat([torch.ones(n_components + 1, 1), shares], dim=1), persistent=False)
+        self.register_buffer("_there", (_integers(n_components) < depths).float(), persistent=False)
+        self.register_buffer(
+            "_told",
+            torch.cat([torch.ones(n_components + 1, 1, dtype=torch.float32, device="cpu"), shares], dim=1),
+            persistent=False,
+        )
         self._stock = None
 
     @property
@@ -174,10 +181,15 @@ class Depths(nn.Module):
         weights = {depth: _WEIGHTS.get(depth, 1.0) for depth in self.all if depth != self.wanted}
         rest = sum(weights.values())
         weights[self.wanted] = rest * _WANTED / (1 - _WANTED) or 1.0
-        ends = torch.tensor([weights[depth] for depth in self.all]).cumsum(0)
+        ends = torch.tensor([weights[depth] for depth in self.all], dtype=torch.float32, device="cpu").cumsum(0)
         # Multiples of the golden ratio, less their integers, are spread evenly over [0, 1], and so are any n in a row.
-        places = torch.arange(n_cuts) * round(2**31 * (5**0.5 - 1)) % 2**32 / 2**32
-        return torch.tensor(self.all)[torch.searchsorted(ends[:-1] / ends[-1], places)].to(self._depth.device)
+        places = (_integers(n_cuts) * round(2**31 * (5**0.5 - 1)) % 2**32).float() / 2**32
+        return torch.tensor(self.all, device="cpu")[torch.searchsorted(ends[:-1] / ends[-1], places)].to(self._depth.device)
+
+
+def _integers(n):
+    """0 to n - 1; the process may have another default device than the CPU."""
+    return torch.arange(n, device="cpu")
 
 
 class Gaussian(Code):
@@ -202,9 +214,15 @@ class Gaussian(Code):
 
     def __init__(self, n_components, depths=None):
         super().__init__(depths)
-        self.register_buffer("logit", torch.zeros(n_components))  # of the variance, at the start
-        self.register_buffer("scale", torch.ones(n_components))  # the mean, for one of the encoder's output
-        self.register_buffer("gain", torch.ones(n_components))  # the decoder's input, for one of the code
+        self.register_buffer(
+            "logit", torch.zeros(n_components, dtype=torch.float32, device="cpu")
+        )  # of the variance, at the start
+        self.register_buffer(
+            "scale", torch.ones(n_components, dtype=torch.float32, device="cpu")
+        )  # the mean, for one of the encoder's output
+        self.register_buffer(
+            "gain", torch.ones(n_components, dtype=torch.float32, device="cpu")
+        )  # the decoder's input, for one of the code
 
     def start_at(self, variance, scale, gain):
         """Take arrays of shape (n_components,): variances in (0, 1], `scale` and `gain`."""

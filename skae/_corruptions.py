@@ -39,7 +39,7 @@ class Corruption(nn.Module):
         self.noise_level = noise_level
         self.image_shape = image_shape
         for name in _NEEDS.get(draw, ("mean", "scale")):
-            self.register_buffer(name, torch.zeros(() if name == "scale" else n_features))
+            self.register_buffer(name, torch.zeros(() if name == "scale" else n_features, dtype=torch.float32, device="cpu"))
 
     def set_data(self, **values):
         """Set what draws need, of these arrays of shape (n_features,).
@@ -56,7 +56,7 @@ class Corruption(nn.Module):
             What "masking" and "erase" set.
         """
         for name, buffer in self.named_buffers():
-            buffer.copy_(torch.as_tensor(values[name]))
+            buffer.copy_(torch.as_tensor(values[name], device="cpu"))
 
     def forward(self, u, rng):
         return self.draw(self, u, rng)

@@ -16,7 +16,7 @@ from skae._border import Damaged
 from skae._corruptions import CORRUPTIONS, Corruption, by_function, none
 from skae._images import OptionalImageInput, flatten
 from skae._kinds import Conv, Dense
-from skae._scores import explained_variance
+from skae._training import ambient_state_set
 
 _SHARES = {"erase", "masking", "salt_and_pepper"}  # whose noise_level is a share
 _MIN_DRAWS = 20  # damaged copies per feature from which the linear start is computed, where there are fewer rows
@@ -288,7 +288,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         sklearn.exceptions.ConvergenceWarning
             If the loss is no longer finite; the best epoch until then is kept.
         """
-        with unchanged_on_failure(self):
+        with unchanged_on_failure(self), ambient_state_set():
             self._is_paired = X_target is not None
             device, rows = self._validate(X)
             X_val = self._validate_validation_rows(X_val, rows)
@@ -432,9 +432,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         X = self._validate_rows(X)
         if X_target is not None:
             target, _ = self._validate_target("X_target", X_target, X)
-            return explained_variance(target, self._reconstruct(X), sample_weight)
+            return float(self._scores_at([self.n_components_], X, target, sample_weight)[0])
         self._check_unpaired()
-        return explained_variance(X, self._reconstruct(X, damaged=True), sample_weight)
+        return float(self._scores_at([self.n_components_], X, X, sample_weight, self._corrupt)[0])
 
     def score_samples(self, X):
         """Minus the mean squared error of each row against itself, undamaged; low means unusual.
@@ -482,15 +482,17 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         """
         if X_target is None:
             self._check_unpaired()
-            return super().explained_variance_curve(X)
         X = self._validate_rows(X)
         self._check_ordered()
+        depths = range(1, self.n_components_ + 1)
+        if X_target is None:
+            return self._scores_at(depths, X, X, corrupt=self._corrupt)
         target, _ = self._validate_target("X_target", X_target, X)
-        return self._explained(self.net_.module_, super()._rows_to_score(X, target), range(1, self.n_components_ + 1))
+        return self._scores_at(depths, X, target)
 
-    def _rows_to_score(self, X, target):
-        rows, corruption = super()._rows_to_score(X, target), self.net_.module_.corruption
-        return Damaged(rows, corruption, self._seed) if isinstance(corruption, Corruption) else rows
+    def _corrupt(self, module, u, start):
+        """Samples with a corruption that is the same at each call."""
+        return module.corruption(u, torch.Generator(u.device).manual_seed(self._seed + start))
 
     def _check_unpaired(self):
         check_is_fitted(self)
@@ -499,16 +501,6 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
                 "fit was given X_target, so score needs it too: score(X, X_target=...); in a search, enable metadata"
                 " routing and set_score_request(X_target=True)."
             )
-
-    def _reconstruct(self, X, *, damaged=False):
-        if not damaged:
-            return super()._reconstruct(X)
-        rng = torch.Generator(self._device_of(X.dtype)).manual_seed(self._seed)
-
-        def denoise(module, u):
-            return module(module.corruption(u, rng))[0]
-
-        return self._target_border.unstandardize(self._apply(denoise, X, self._border.standardize))
 
 
 def _set_data(corruption, border, values):

@@ -24,8 +24,8 @@ class FileMixin:
             if self.skorch_callbacks:
                 state["skorch_callbacks"] = [_before_fit(callback) for callback in self.skorch_callbacks]
             net = state.pop("net_")
-            state["_weights"] = {name: w.numpy(force=True) for name, w in net.module_.state_dict().items()}
-            state["_history"] = zlib.compress(json.dumps(net.history, default=_to_json).encode())
+            state["_weights"] = weights_of(net.module_)
+            state["_history"] = zlib.compress(json.dumps(_plain(net.history)).encode())
         return state | {name: np.array(state[name]) for name in _CURVES if name in state}
 
     def __setstate__(self, state):
@@ -44,6 +44,7 @@ class FileMixin:
         try:
             if weights is not None:
                 self.net_ = self._restore_net(weights, json.loads(zlib.decompress(history)))
+                self._check_lengths()
             elif "n_iter_" in state:
                 raise KeyError("_weights")
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, zlib.error) as error:
@@ -52,17 +53,30 @@ class FileMixin:
                 f" damaged or changed, or of another version (it says {version}, here is {skae.__version__})."
             ) from error
 
+    def _check_lengths(self):
+        """Refuse arrays that are not as long as the fit has made them."""
+        lengths = dict.fromkeys(_CURVES, self.n_iter_) | {"mean_": self.n_features_in_}
+        if any(len(getattr(self, name)) != length for name, length in lengths.items()):
+            raise ValueError("An array has another length.")
+
     def _restore_net(self, weights, history):
         """The net of the fitted architecture with those weights, ready to be applied."""
-        module = self._build()
-        module.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
-        try:
-            device = find_device(self.device)
-        except ValueError:  # fitted on a device that is not here
-            device = find_device("auto")
+        module, device = self._build(), _available(self.device)
+        weights = {name: torch.from_numpy(np.array(w, dtype=np.float32)) for name, w in weights.items()}
+        finite = {name for name, _ in module.named_parameters()}  # bounds of a corruption may be infinite
+        if any(w.isnan().any() or (name in finite and w.isinf().any()) for name, w in weights.items()):
+            raise ValueError("A weight is NaN or infinite.")
+        module.load_state_dict(weights, assign=True)
         net = make_net(module.eval(), self._objective(), device)
         net.history.extend(history)
         return net
+
+
+def _available(device):
+    try:
+        return find_device(device)
+    except ValueError:  # fitted on a device that is not here
+        return find_device("auto")
 
 
 def _before_fit(callback):
@@ -77,6 +91,17 @@ def _before_fit(callback):
     return callback
 
 
-def _to_json(value):
-    """What callbacks record beside plain values: arrays and tensors as lists, anything else as text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+def weights_of(module):
+    """Weights and other state of a module, as arrays."""
+    return {name: w.numpy(force=True) for name, w in module.state_dict().items()}
+
+
+def _plain(value):
+    """What JSON has a word for: arrays and tensors as lists, and anything that is no plain value, or no key, as text."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

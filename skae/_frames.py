@@ -1,5 +1,6 @@
 """Frames: rows on their way out, in the container that scikit-learn's `set_output` names."""
 
+import torch
 from sklearn.utils._set_output import _get_container_adapter
 from sklearn.utils.validation import _get_feature_names
 
@@ -22,6 +23,11 @@ def in_container(rows, given, estimator, names):
     """
     adapter = _get_container_adapter("transform", estimator)
     return rows if adapter is None or rows.ndim != 2 else adapter.create_container(rows, given, columns=names)
+
+
+def as_array(X):
+    """A tensor as an array, which scikit-learn's dispatch to other array libraries leaves alone; others as they are."""
+    return X.numpy(force=True) if isinstance(X, torch.Tensor) else X
 
 
 def check_order(codes, names):

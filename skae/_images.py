@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from skae._frames import as_array
 from skae._kinds import check_sizes
 
 _MAX_COLOURS = 4  # red, green, blue and opacity
@@ -78,6 +79,7 @@ class OptionalImageInput(ImageInput):
 
 def flatten(X, name):
     """Rows of images, and the shape of an image; None where they are rows already."""
+    X = as_array(X)
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     n_dims = len(X.shape)

@@ -30,7 +30,9 @@ class GaussianNoise(nn.Module):
     def __init__(self, mean, n_depths):
         super().__init__()
         self.mean = mean
-        self.log_excess = nn.Parameter(torch.zeros(n_depths))  # of the variance over the least that it may have
+        self.log_excess = nn.Parameter(
+            torch.zeros(n_depths, dtype=torch.float32, device="cpu")
+        )  # of the variance over the least that it may have
 
     @property
     def noise_variance(self):
@@ -82,7 +84,7 @@ class Bernoulli(nn.Module):
 
     def __init__(self, n_outputs, anchored):
         super().__init__()
-        self.offset = nn.Parameter(torch.zeros(n_outputs)) if anchored else 0.0
+        self.offset = nn.Parameter(torch.zeros(n_outputs, dtype=torch.float32, device="cpu")) if anchored else 0.0
 
     @torch.no_grad()
     def start_at(self, offset):

@@ -93,13 +93,19 @@ class NegativeELBO(nn.Module):
         self.noise = noise
         self.offset = offset
         self.contamination = contamination
+        self._due = 0.0  # samples of earlier batches that are still to be left out
 
     def forward(self, module, u, target, rng=None):
         h = module.encoder(u)
         noise = h.new_empty(self.n_draws, len(h), self.noise.shape[1]).normal_(generator=rng)
         cut = module.code.next_cut(len(h))
         losses = self._losses(module, h, [noise], target, cut)
-        n_left_out = int(self.contamination * len(losses))
+        if not self.contamination:
+            return losses.mean()
+        # What a small batch has no whole sample for carries over to the next ones.
+        self._due += self.contamination * len(losses)
+        n_left_out = min(int(self._due), len(losses) - 1)
+        self._due -= n_left_out
         if not n_left_out:
             return losses.mean()
         excess = losses.detach()
@@ -146,8 +152,8 @@ def matched_draws(n_pairs, n_components, seed):
     n_pairs, n_components : int
     seed : int
     """
-    rng = torch.Generator().manual_seed(seed)
-    draws = torch.randn(n_pairs, n_components, generator=rng, dtype=torch.float64)
+    rng = torch.Generator("cpu").manual_seed(seed)
+    draws = torch.randn(n_pairs, n_components, generator=rng, dtype=torch.float64, device="cpu")
     if n_pairs >= n_components:
         draws = torch.linalg.qr(draws).Q * math.sqrt(n_pairs)
     else:

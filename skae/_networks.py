@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from skae._bodies import WITHOUT_VALUES, initialize
+
 
 class AnchoredMap(nn.Module):
     """``x -> V x + f(x)``: a linear path V and a residual path f.
@@ -37,10 +39,14 @@ class AnchoredMap(nn.Module):
     @torch.no_grad()
     def start_at(self, matrix):
         """Make the map equal to a matrix: the linear path is it, the residual path gives zero."""
-        self.linear.weight.copy_(torch.from_numpy(matrix))
+        self.linear.weight = nn.Parameter(torch.from_numpy(matrix).to(self.linear.weight).contiguous())
         *_, last = (layer for layer in self.residual if any(True for _ in layer.parameters()))
         for parameter in last.parameters():
             parameter.zero_()
+
+
+def _matrix(n_in, n_out):
+    return nn.Linear(n_in, n_out, bias=False, **WITHOUT_VALUES)
 
 
 class Autoencoder(nn.Module):
@@ -66,8 +72,8 @@ class Autoencoder(nn.Module):
         super().__init__()
         f, g = body
         self.code_width = code.width(n_components)
-        self.encoder = AnchoredMap(f, nn.Linear(n_features, self.code_width, bias=False) if anchored else None)
-        self.decoder = AnchoredMap(g, nn.Linear(n_components, n_outputs, bias=False) if anchored else None)
+        self.encoder = AnchoredMap(f, _matrix(n_features, self.code_width) if anchored else None)
+        self.decoder = AnchoredMap(g, _matrix(n_components, n_outputs) if anchored else None)
         self.output = output
         self.code = code
         self.corruption = corruption
@@ -89,6 +95,14 @@ class Autoencoder(nn.Module):
         h = self.encoder(self.corruption(u, rng) if self.training else u)
         cut = self.code.next_cut(len(h)) if self.training else None
         return self.decode(self.code.mean(h), cut), h
+
+    def initialize(self, rng):
+        """Draw initial weights by a generator; linear paths get theirs by `start_at`."""
+        initialize(self.encoder.residual, rng)
+        initialize(self.decoder.residual, rng)
+        for path in (self.encoder, self.decoder):
+            if path.linear is not None:
+                path.linear.weight = nn.Parameter(torch.zeros_like(path.linear.weight, device="cpu"))
 
     def start_at(self, anchor):
         """Start at the anchor's linear maps."""

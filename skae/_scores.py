@@ -1,6 +1,9 @@
 """Scores of a reconstruction."""
 
+import warnings
+
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 
 
@@ -47,6 +50,48 @@ def reconstruction_score(estimator, X, y=None):
     0.74
     """
     return explained_variance(X, estimator.inverse_transform(estimator.transform(X)))
+
+
+class ErrorSums:
+    """Sums over samples, a chunk after the other, of which R² is made: of squared errors and of variance, by column.
+
+    Parameters
+    ----------
+    n_curves : int, default=1
+        Number of reconstructions of each sample.
+    """
+
+    def __init__(self, n_curves=1):
+        self.n, self.weight = 0, 0.0
+        self.errors = [0.0] * n_curves
+
+    def add(self, X, reconstructions, sample_weight=None):
+        """Add samples (n, p), their reconstructions and the weight of each sample."""
+        X = np.asarray(X, dtype=np.float64)
+        w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        self.errors = [e + w @ np.square(X - x_hat) for e, x_hat in zip(self.errors, reconstructions, strict=True)]
+        low, high, weight = X.min(axis=0), X.max(axis=0), w.sum()
+        mean = w @ X / weight if weight > 0 else X[0]
+        squares = w @ np.square(X - mean)
+        if not self.n:
+            self.low, self.high, self.mean, self.squares = low, high, mean, squares
+        elif weight > 0:  # Chan, Golub and LeVeque's sum of two parts
+            apart, total = mean - self.mean, self.weight + weight
+            self.mean = self.mean + apart * (weight / total)
+            self.squares = self.squares + squares + np.square(apart) * (self.weight * weight / total)
+            self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
+        self.n, self.weight = self.n + len(X), self.weight + weight
+
+    def scores(self):
+        """R² of each reconstruction over the columns that vary; as scikit-learn has it where none does."""
+        if self.n < 2:
+            warnings.warn("R^2 score is not well-defined with less than two samples.", UndefinedMetricWarning, stacklevel=3)
+            return np.full(len(self.errors), np.nan)
+        varies = self.low < self.high
+        errors = np.array([e[varies].sum() if varies.any() else e.sum() for e in self.errors])
+        if not varies.any():
+            return np.where(errors > 0, 0.0, 1.0)
+        return 1 - errors / self.squares[varies].sum()
 
 
 def explained_variance(X, X_hat, sample_weight=None):

@@ -1,7 +1,9 @@
 """The training loop, and the only place that knows skorch."""
 
 import math
-import warnings
+import signal
+import threading
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -9,7 +11,10 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EpochTimer, InputShapeSetter, PrintLog
+from skorch.dataset import Dataset
+
+from skae._warnings import warn_caller
 
 FETCH = 1024  # rows fetched together, at least a batch
 WARM_UP = 0.1  # share of the steps in which the learning rate rises to its peak
@@ -84,7 +89,9 @@ class Averaging(Callback):
     def on_batch_end(self, net, **kwargs):
         self._steps += 1
         if self._steps % self._every == 0:
-            torch._foreach_lerp_(self._averages, self._weights, 1.0 if self._steps == self._every else self._share)
+            share = 1.0 if self._steps == self._every else self._share
+            for average, weight in zip(self._averages, self._weights, strict=True):
+                average.lerp_(weight, share)
 
 
 class OneCycle(Callback):
@@ -105,21 +112,24 @@ class OneCycle(Callback):
         self.peak = peak
 
     def on_train_begin(self, net, **kwargs):
-        step, low = np.arange(self.n_steps), self.peak / 25
-        top, end = max(WARM_UP * self.n_steps, 2) - 1, self.n_steps - 1
-        rising = self.peak + (low - self.peak) * (1 + np.cos(np.pi * step / top)) / 2
-        falling = low / 1e4 + (self.peak - low / 1e4) * (1 + np.cos(np.pi * (step - top) / (end - top))) / 2
-        self._rates = iter(np.where(step <= top, rising, falling).tolist())
+        self._step = 0
         self._set_next(net)
 
     def on_batch_end(self, net, **kwargs):
         self._set_next(net)
 
     def _set_next(self, net):
-        rate = next(self._rates, None)
-        if rate is not None:  # there is none after the last step
+        if self._step < self.n_steps:  # there is no rate after the last step
+            rate = self._rate(self._step)
             for group in net.optimizer_.param_groups:
                 group["lr"] = rate
+        self._step += 1
+
+    def _rate(self, step):
+        low, top, end = self.peak / 25, max(WARM_UP * self.n_steps, 2) - 1, self.n_steps - 1
+        if step <= top:
+            return self.peak + (low - self.peak) * (1 + math.cos(math.pi * step / top)) / 2
+        return low / 1e4 + (self.peak - low / 1e4) * (1 + math.cos(math.pi * (step - top) / (end - top))) / 2
 
 
 class WeightDecay(Callback):
@@ -147,9 +157,10 @@ class WeightDecay(Callback):
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
-        weights = [weight for weight in self._weights if weight.requires_grad]  # a callback may have frozen some, or all
-        if weights:
-            torch._foreach_mul_(weights, 1 - self.alpha * net.optimizer_.param_groups[0]["lr"] / net.lr)
+        factor = 1 - self.alpha * net.optimizer_.param_groups[0]["lr"] / net.lr
+        for weight in self._weights:
+            if weight.requires_grad:  # a callback may have frozen some, or all
+                weight.mul_(factor)
 
 
 class FlatAdam(torch.optim.Adam):
@@ -164,32 +175,11 @@ class FlatAdam(torch.optim.Adam):
 
     def __init__(self, params, lr):
         super().__init__([group | {"params": [_join(group["params"])]} for group in params], lr, fused=True)
-        for group in self.param_groups:
-            (vector,) = group["params"]
-            self.state[vector] = {
-                "step": torch.zeros((), device=vector.device),
-                "exp_avg": torch.zeros_like(vector),
-                "exp_avg_sq": torch.zeros_like(vector),
-            }
 
     def zero_grad(self, set_to_none=True):
         """Set gradients to zero, not to None: they are parts of a vector, too."""
         for group in self.param_groups:
             group["params"][0].grad.zero_()
-
-    @torch.no_grad()
-    def step(self, closure):
-        """Take a step by torch's fused kernel; Adam's own takes as long again to choose it, where there are few weights."""
-        with torch.enable_grad():
-            loss = closure()
-        for group in self.param_groups:
-            (vector,) = group["params"]
-            state, (beta1, beta2) = self.state[vector], group["betas"]
-            state["step"] += 1
-            moments = [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]]
-            options = {name: group[name] for name in ("lr", "weight_decay", "eps", "amsgrad", "maximize")}
-            torch._fused_adam_([vector], [vector.grad], *moments, beta1=beta1, beta2=beta2, **options)
-        return loss
 
     @staticmethod
     def flat_view(parameters):
@@ -244,6 +234,24 @@ class Net(NeuralNet):
         if self.module_.training != training:
             super()._set_training(training)
 
+    def infer(self, x, **fit_params):
+        """Reconstruct a batch."""
+        return super().infer(x, **fit_params)[0]
+
+    def module_in(self, dtype, device):
+        """The module in a dtype and on a device; of another dtype than it was trained in, a copy that is kept."""
+        if dtype == torch.float32:
+            return self.module_
+        if not hasattr(self, "_copies"):
+            self._copies = {}
+        if (dtype, device) not in self._copies:
+            self._copies[dtype, device] = deepcopy(self.module_).to(device, dtype)
+        return self._copies[dtype, device]
+
+    def forget_copies(self):
+        """Forget the copies that `module_in` keeps; what changes the weights has to call it."""
+        self._copies = {}
+
     def train_step_single(self, batch, **fit_params):
         """Compute the loss and its gradient. The objective gets the module: code and output may have a say in it."""
         self._set_training(True)
@@ -254,7 +262,7 @@ class Net(NeuralNet):
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Compute one epoch and record its mean loss; skorch's own waits for the device after each batch."""
         # One number that is added to: a list of numbers would break up the memory that batches leave.
-        total, n_rows, n_batches = torch.zeros((), device=self.device), 0, 0
+        total, n_rows, n_batches = torch.zeros((), dtype=torch.float32, device=self.device), 0, 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
@@ -330,9 +338,23 @@ class Epochs:
         self._epoch.call_on_fit_task_end(**self.told)
 
 
+@contextmanager
+def ambient_state_set():
+    """Gradients on and no automatic casting, whatever the caller's thread has set of torch."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for device_type in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device_type):
+                stack.enter_context(torch.autocast(device_type, enabled=False))
+        yield
+
+
 def make_net(module, objective, device, optimizer=None, **settings):
     """An initialised skorch net around a module; without an optimiser it can be applied, but not trained."""
-    return Net(module, objective, optimizer=optimizer, device=device, train_split=None, **settings).initialize()
+    return Net(
+        module, objective, optimizer=optimizer, device=device, train_split=None, use_caching=False, **settings
+    ).initialize()
 
 
 def find_device(device):
@@ -364,6 +386,8 @@ def training_settings(optimizer, learning_rate_init, alpha, batch_size, max_iter
     for callback in skorch_callbacks or []:
         if not hasattr(callback[-1] if isinstance(callback, tuple) else callback, "on_train_begin"):
             raise ValueError(f"skorch_callbacks holds {callback!r}: give callbacks of skorch, or (name, callback) pairs.")
+        if isinstance(callback[-1] if isinstance(callback, tuple) else callback, InputShapeSetter):
+            raise ValueError(f"skorch_callbacks holds {callback!r}, which sets what `fit` has found in X: leave it out.")
     printing = [("timer", EpochTimer()), ("print_log", EpochLog())] if verbose else []
     return {
         "lr": learning_rate_init,
@@ -447,16 +471,15 @@ def fit_net(net, train, validation, *, rng, epochs):
         for name, value in {"valid_loss": loss, "valid_loss_best": better, "valid_score": score}.items():
             net.history.record(name, value)
         if not (math.isfinite(loss_curve[-1]) and math.isfinite(score)):
-            warnings.warn(
+            warn_caller(
                 f"The loss is no longer finite after epoch {epoch} (training {loss_curve[-1]}, validation {loss}); the"
                 f" weights of epoch {best_iter} are kept. A smaller learning_rate_init than {net.lr:g} may help.",
                 ConvergenceWarning,
-                stacklevel=6,  # the caller of `fit`
             )
             epochs.end_unfitted()
             break
         curves = Curves([*loss_curve], [*validation_scores], baseline_score, best_iter)  # of a fit that goes on
-        stops = _asks_to_stop(net, dataset_train=train, dataset_valid=validation)
+        stops = _asks_to_stop(net, dataset_train=Scored(train), dataset_valid=Scored(validation))
         if epochs.end(net, averaged, curves) or stops:
             break
     net.notify("on_train_end", X=train, y=None)
@@ -474,16 +497,54 @@ def _is_clear(gains):
     """Whether more validation rows gain over the start than chance would have it (sign test).
 
     With few rows, one of many epochs scores better by luck alone; what is sure is the start. Counting rows does what the
-    standard error of the mean gain does not: it holds where a few outliers make up most of the mean.
+    standard error of the mean gain does not: it holds where a few outliers make up most of the mean. Fewer than five
+    samples never choose.
     """
     n = len(gains)
-    return (gains > 0).sum().item() > n / 2 + CLEAR * math.sqrt(n) / 2 or n == 1
+    return (gains > 0).sum().item() > n / 2 + CLEAR * math.sqrt(n) / 2
 
 
 def _asks_to_stop(net, **datasets):
     """Whether a callback ends the training; skorch's do so by a KeyboardInterrupt, which is caught nowhere else."""
-    try:
-        net.notify("on_epoch_end", **datasets)
-    except KeyboardInterrupt:
-        return True
+    with _noted_interrupts() as interrupts:
+        try:
+            net.notify("on_epoch_end", **datasets)
+        except KeyboardInterrupt:
+            if interrupts:  # by the user, not by a callback
+                raise
+            return True
     return False
+
+
+@contextmanager
+def _noted_interrupts():
+    """A list of the signals of an interrupt that come meanwhile; the handler that is there does what it does."""
+    interrupts, before = [], signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield interrupts  # which no signal interrupts
+        return
+
+    def note(signum, frame):
+        interrupts.append(signum)
+        before(signum, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Scored(Dataset):
+    """A dataset as callbacks of skorch that score it have it: `X`, which the net predicts from, and the target `y`."""
+
+    def __init__(self, dataset):
+        self.X = dataset
+
+    def __len__(self):
+        return len(self.X)
+
+    @property
+    def y(self):
+        batches = Batches(self.X, FETCH)
+        return torch.cat([target.cpu() for _, target in batches]).numpy()

@@ -1,7 +1,6 @@
 """The variational autoencoder."""
 
 import math
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -20,6 +19,7 @@ from skae._images import OptionalImageInput
 from skae._kinds import Conv, Dense
 from skae._likelihoods import MIN_NOISE_VARIANCE, Bernoulli, GaussianNoise
 from skae._losses import NegativeELBO, importance_weighted_bound, matched_draws
+from skae._warnings import warn_caller
 
 _VALIDATION_PAIRS, _SCORE_PAIRS = 2, 32  # of draws of the code, which all rows share
 _NOT_OURS = {"code_activation", "loss"}  # parameters of the other estimators
@@ -304,13 +304,11 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
         self._summarize_code()
         if self.likelihood == "gaussian" and module.output.noise_variance.item() < 2 * MIN_NOISE_VARIANCE:
-            warnings.warn(
+            warn_caller(
                 f"The noise variance is held at its least, {MIN_NOISE_VARIANCE:g} of the mean feature variance, and"
                 " score depends on that: the density is degenerate. Either codes determine the rows: take a smaller"
                 f" n_components than {self.n_components_}, or leave out columns that others determine. Or the columns"
                 " differ widely in scale: standardise them, for instance with sklearn.preprocessing.StandardScaler.",
-                UserWarning,
-                stacklevel=7,  # the caller of `fit`
             )
             return
         if self._architecture["anchored"]:
@@ -318,12 +316,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         else:
             n_started = min(self.n_components_, self.n_features_in_, len(X) - 1)
         if self.n_active_components_ < n_started / 2:
-            warnings.warn(
+            warn_caller(
                 f"{self.n_active_components_} of {self.n_components_} components are in use, of {n_started} that could be:"
                 " the posterior of the others has collapsed to the prior. Try a beta smaller than"
                 f" {self.beta:g}, a smaller n_components or, where init is 'random', init='pca'.",
-                UserWarning,
-                stacklevel=7,
             )
 
     def _most_components(self, n_rows):
@@ -341,7 +337,13 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         super()._describe_order(data)
 
     def _keep_components(self, n_components):
+        model = None
+        if self._has_start_density and self.best_iter_ == 0:  # each number of components has a model of its own
+            module = self.net_.module_
+            model = module.start_density.model(module.encoder.linear.weight[0::2], n_components)
         super()._keep_components(n_components)
+        if model is not None:
+            self._start_at_model(self.net_.module_, model)
         if hasattr(self, "kl_per_component_"):
             self._summarize_code()
 
@@ -366,7 +368,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         n_depths = architecture["n_components"] if architecture["ordered"] else 1
         return GaussianNoise(OUTPUTS[architecture["output"]](architecture["n_outputs"]), n_depths)
 
-    def _build(self, seed=0):
+    def _build(self, seed=None):
         module = super()._build(seed)
         if self._has_start_density:
             module.start_density = _anchors.PCADensity(self._architecture["n_components"])
@@ -385,9 +387,20 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             module.output.start_at(anchor.offset)
         else:
             model = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
-            encoder, decoder, variance = model.padded(self.n_components_)
-            module.output.start_at(model.noise_variance, decoder)
             module.start_density.start_at(model, share=1 / (len(data.train.X) + 1))
+            self._start_at_model(module, model)
+            return
+        self._start_at_linear(module, encoder, decoder, variance)
+
+    def _start_at_model(self, module, model):
+        """Make the networks those of probabilistic PCA."""
+        encoder, decoder, variance = model.padded(self.n_components_)
+        module.output.start_at(model.noise_variance, decoder)
+        self._start_at_linear(module, encoder, decoder, variance)
+
+    @staticmethod
+    def _start_at_linear(module, encoder, decoder, variance):
+        """Make the networks a linear encoder and decoder, and the variance of the code that of no sample in particular."""
         scale, gain = _anchors.row_lengths(encoder), _anchors.row_lengths(decoder.T)
         means = encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row
@@ -572,7 +585,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _validate_row(self, name, row):
         """One row, given as `transform` takes rows or without their first axis."""
         row = row.to_frame().T if hasattr(row, "to_frame") and hasattr(row, "index") else row  # a pandas Series
-        row = row if hasattr(row, "shape") else np.asarray(row)
+        row = row if len(getattr(row, "shape", ())) > 1 else np.asarray(row)
         row = row[None] if len(row.shape) == 1 or tuple(row.shape) == self.image_shape_ else row
         if row.shape[0] != 1:
             raise ValueError(f"{name} has shape {row.shape}: give one row of {self.n_features_in_} values, or one image.")

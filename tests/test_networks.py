@@ -13,12 +13,11 @@ from skae._networks import AnchoredMap, Autoencoder
 
 
 def _autoencoder(hidden=(5,), *, code=None, output=None, corruption=none, anchored=True):
-    torch_state = torch.get_rng_state()
-    torch.manual_seed(0)
     body = dense(4, 2, 2, 4, hidden, "tanh", n_told=0)
-    torch.set_rng_state(torch_state)
     code, output = code or Plain(nn.Identity()), output or nn.Identity()
-    return Autoencoder(body, code, output, corruption, n_features=4, n_components=2, n_outputs=4, anchored=anchored)
+    module = Autoencoder(body, code, output, corruption, n_features=4, n_components=2, n_outputs=4, anchored=anchored)
+    module.initialize(torch.Generator("cpu").manual_seed(0))
+    return module
 
 
 def _anchor(rng):

@@ -129,6 +129,7 @@ def test_ordered_prefixes_are_better_than_those_of_other_codes(pixels, trained):
 
 
 def test_validation_score_is_the_mean_over_the_judged_prefixes(pixels):
+    pixels = pixels[:, np.ptp(pixels[200:], axis=0) > 0]  # R² leaves out columns that do not vary, the objective has all
     estimator = _make(max_iter=5).fit(pixels[:200], X_val=pixels[200:])
     curve = estimator.explained_variance_curve(pixels[200:])
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
@@ -358,11 +359,9 @@ def test_start_of_a_truncated_density_is_pca(pixels, depth):
 def test_ordered_start_is_still_pcas_density(digits):
     start = VAETransformer(8, ordered=True, max_iter=0).fit(digits)
     assert start.score(digits) == pytest.approx(PCA(8).fit(digits).score(digits), rel=1e-6)
-    # At smaller depths the noise takes over what the components past them tell.
+    # The start of each number of components is a probabilistic PCA of its own.
     left = [start.truncate(depth).noise_variance_ for depth in (1, 4, 8)]
-    variances = PCA().fit(digits).explained_variance_
-    noise = PCA(8).fit(digits).noise_variance_
-    expected = [noise + (variances[depth:8] - noise).sum() / 64 for depth in (1, 4, 8)]
+    expected = [PCA(depth).fit(digits).noise_variance_ for depth in (1, 4, 8)]
     np.testing.assert_allclose(left, expected, rtol=1e-4)
 
 

@@ -39,6 +39,7 @@ class Recorder(Callback):
 
     def on_train_begin(self, net, **kwargs):
         self.events.append("train_begin")
+        self.optimizer = type(net.optimizer_)
 
     def on_train_end(self, net, **kwargs):
         self.events.append("train_end")
@@ -431,8 +432,10 @@ def _torchs_rates(n_steps, peak, pct_start):
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.LBFGS])
 def test_optimizer_classes_train(cancer, optimizer):
-    estimator = _fit(cancer, optimizer=optimizer, learning_rate_init=1e-2, max_iter=10)
-    assert type(estimator.net_.optimizer_) is optimizer
+    recorder = Recorder()
+    parameters = {"learning_rate_init": 1e-2, "max_iter": 10, "skorch_callbacks": [recorder]}
+    estimator = _fit(cancer, optimizer=optimizer, **parameters)
+    assert recorder.optimizer is optimizer
     assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
 
 

@@ -122,9 +122,6 @@ class DepthCurveDisplay:
 
 def _curve(estimator, X):
     """Depths, and the R² of the reconstruction from the first components."""
-    if hasattr(estimator, "explained_variance_curve"):
-        scores = estimator.explained_variance_curve(X)
-        return np.arange(1, len(scores) + 1), scores
     codes, is_autoencoder = np.asarray(estimator.transform(X)), hasattr(last_step(estimator), "truncate")
     depths = np.arange(1, codes.shape[1] + 1)
     if len(depths) > _MAX_DEPTHS:
