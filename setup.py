@@ -11,7 +11,7 @@ VERSION = next(
 PLOT = ["matplotlib>=3.8"]
 PROGRESS = ["rich>=13"]
 FILES = ["skops>=0.13"]
-TEST = [*FILES, *PLOT, *PROGRESS, "pandas>=2.2", "polars>=1.0", "pytest>=8", "pytest-xdist>=3.6"]
+TEST = [*FILES, *PLOT, *PROGRESS, "hypothesis>=6.100", "pandas>=2.2", "polars>=1.0", "pytest>=8", "pytest-xdist>=3.6"]
 BENCH = [*PLOT, *PROGRESS, "keras>=3.8", "pandas>=2.2", "pyod>=2.0", "pythae>=0.1.2"]
 DOCS = [
     *TEST,
@@ -35,7 +35,15 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["skae", "skae.*"]),
     python_requires=">=3.11",
-    install_requires=["joblib>=1.4", "numpy>=2.0", "scikit-learn>=1.9", "scipy>=1.13", "skorch>=1.4", "torch>=2.6"],
+    install_requires=[
+        "joblib>=1.4",
+        "numpy>=2.0",
+        "scikit-learn>=1.9",
+        "scipy>=1.13",
+        "skorch>=1.4",
+        "threadpoolctl>=3.5",
+        "torch>=2.6",
+    ],
     extras_require={
         "bench": BENCH,
         "docs": DOCS,

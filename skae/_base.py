@@ -5,7 +5,6 @@ import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -18,18 +17,21 @@ from sklearn.utils import check_array, check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_feature_names, _check_sample_weight, check_is_fitted, validate_data
 
-from skae import _anchors, _corruptions
-from skae._bodies import ACTIVATIONS
-from skae._border import Rows, measure
-from skae._bounds import OUTPUTS
-from skae._codes import Depths, Plain
+from skae._data.datasets import SampleDataset
+from skae._data.moments import Moments, chunks_of
+from skae._data.splitting import hash_samples, split
+from skae._data.standardizer import Standardizer
 from skae._files import FileMixin, weights_of
 from skae._frames import as_array, check_order, in_container
 from skae._kinds import KINDS, spatial_width
-from skae._losses import LOSSES, Reconstruction
-from skae._networks import Autoencoder
+from skae._linear.pca import StandardizedSamples, pca, takes_scatter
+from skae._nn import corruptions
+from skae._nn.autoencoder import Autoencoder
+from skae._nn.latents import Depths, Plain
+from skae._nn.networks import ACTIVATIONS
+from skae._nn.objectives import LOSSES, Reconstruction
+from skae._nn.outputs import OUTPUTS
 from skae._scores import ErrorSums
-from skae._split import split
 from skae._summary import summarize
 from skae._training import Epochs, ambient_state_set, count_epochs, find_device, fit_net, make_net, training_settings
 from skae._warnings import warn_caller
@@ -45,14 +47,24 @@ _DECODED = 12_500  # codes that `explained_variance_ratio_` has decoded
 class _Data(NamedTuple):
     """What a fit works on.
 
-    Rows to train on and rows to choose the epoch by, some training rows to describe the code by, and the seed of all that
-    is drawn.
+    Samples to train on, the validation set, and some training samples to describe the code by; what linear models are fitted
+    to; and the seed of all that is drawn.
     """
 
-    train: Rows
-    validation: Rows
-    described: Rows
+    train: SampleDataset
+    validation: SampleDataset
+    described: SampleDataset
+    linear: StandardizedSamples
     seed: int
+
+
+class _Measured(NamedTuple):
+    """What one pass over the samples finds out: their moments, the hashes that a split needs, and both standardizers."""
+
+    moments: Moments
+    hashes: np.ndarray | None
+    standardizer: Standardizer
+    target_standardizer: Standardizer
 
 
 class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -105,7 +117,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         }
 
     def _code(self, architecture):
-        """The code; see :mod:`skae._codes`."""
+        """The code; see :mod:`skae._nn.latents`."""
         return Plain(ACTIVATIONS[architecture["code_activation"]](), self._depths(architecture))
 
     @staticmethod
@@ -114,8 +126,8 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         return Depths(architecture["n_components"]) if architecture["ordered"] else None
 
     def _corruption(self, architecture):
-        """The corruption; see :mod:`skae._corruptions`."""
-        return _corruptions.none
+        """The corruption; see :mod:`skae._nn.corruptions`."""
+        return corruptions.none
 
     def _output(self, architecture):
         """What the decoder's output goes through."""
@@ -127,14 +139,14 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _anchor(self, module, data):
         """Where training starts."""
-        return _anchors.pca(data.train.X, data.train.border, module.code_width, random_state=data.seed)
+        return pca(data.linear, module.code_width)
 
     def _start_at_anchor(self, module, data):
         """Make the module's linear paths the anchor's."""
         module.start_at(self._anchor(module, data))
 
     def _objective(self):
-        """What training minimises; see :mod:`skae._losses`."""
+        """What training minimises; see :mod:`skae._nn.objectives`."""
         return Reconstruction(LOSSES[self._architecture["loss"]], self.n_components if self._wants_share else _ENOUGH)
 
     def _to_rows(self, X, *, fitting=False):
@@ -241,7 +253,9 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         is the target: a ScoringMonitor gives no score without.
         """
         self._seed = seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self._border, self._target_border, self.mean_ = self._measure_borders(X, target, X_val, target_val)
+        measured = self._measure(X, target, X_val, target_val)
+        self._standardizer, self._target_standardizer = measured.standardizer, measured.target_standardizer
+        self.mean_ = measured.moments.mean
         self.n_components_ = self._resolve_n_components(len(X))
         self._architecture = {
             **KINDS[self._kind].describe(self),
@@ -253,7 +267,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             "anchored": self.init == "pca",
         }
         rng = np.random.default_rng(seed)
-        data = self._split(X, target, X_val, target_val, device, rng, seed)
+        data = self._split(X, target, X_val, target_val, measured, device, rng, seed)
         n_epochs = count_epochs(self.max_iter, self.batch_size, len(data.train))
         context = self._init_callback_context(max_subtasks=n_epochs).call_on_fit_task_begin(**told)
         module, data = self._start(data)
@@ -325,16 +339,14 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     def _explained(self, module, rows, depths):
         """R² of the reconstruction of a dataset from the first components, for each depth."""
-        errors, first, second = np.zeros(len(depths)), 0.0, 0.0
+        sums = ErrorSums(len(depths))
         with ambient_state_set(), torch.inference_mode():
             for batch in gen_batches(len(rows), _CHUNK):
                 u, target = rows[np.arange(batch.start, batch.stop)]
                 z = module.encode(u)
-                for i, depth in enumerate(depths):
-                    errors[i] += (module.decode(z, module.code.cut_at(depth)) - target).double().square().sum().item()
-                first, second = first + target.double().sum(0), second + target.double().square().sum().item()
-        total = second - first.square().sum().item() / len(rows)
-        return 1 - errors / total if total > 0 else np.ones(len(depths))
+                decoded = (module.decode(z, module.code.cut_at(depth)).numpy(force=True) for depth in depths)
+                sums.add(target.numpy(force=True), decoded)
+        return sums.scores()
 
     @property
     def _is_sigmoid(self):
@@ -342,32 +354,51 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
 
     @property
     def _clip_or_identity(self):
-        return "clip" if self._target_border.is_bounded else "identity"
+        return "clip" if self._target_standardizer.is_bounded else "identity"
 
-    def _measure_borders(self, X, target, X_val, target_val):
-        """Borders of the rows and of their target, and the mean of the rows."""
-        border, mean = self._measure(X, X_val, "X", "X_val")
-        if target is None:
-            return border, border, mean
-        if target is X and target_val is X_val:  # the same rows, though a corruption moves the mean of those that go in
-            return border, replace(border), mean
-        return border, self._measure(target, target_val, "X_target", "X_val_target")[0], mean
+    def _measure(self, X, target, X_val, target_val):
+        """The :class:`_Measured` of validated samples, which those of the validation set have to suit."""
+        hashes = [] if X_val is None and self.validation_fraction is not None else None
 
-    def _measure(self, X, X_val, name, name_val):
-        """Border and mean of the rows, which the validation rows have to suit."""
+        def chunks():
+            for chunk in chunks_of(X):
+                if hashes is not None:
+                    hashes.append(hash_samples(chunk))
+                yield chunk
+
+        moments = Moments.of(chunks(), cross=self._takes_scatter and takes_scatter(*X.shape))
+        standardizers = self._make_standardizers(X, moments, target, X_val, target_val)
+        return _Measured(moments, None if hashes is None else np.concatenate(hashes), *standardizers)
+
+    @property
+    def _takes_scatter(self):
+        """Whether the start is computed from the scatter matrix of X."""
+        return self.init == "pca"
+
+    def _make_standardizers(self, X, moments, target, X_val, target_val):
+        """Standardizers of the samples and of their target."""
+        standardizer = self._make_standardizer(moments, X_val, "X", "X_val")
+        if target is None or (target is X and target_val is X_val):
+            return standardizer, standardizer
+        target_moments = Moments.of(chunks_of(target), cross=False)
+        return standardizer, self._make_standardizer(target_moments, target_val, "X_target", "X_val_target")
+
+    def _make_standardizer(self, moments, X_val, name, name_val):
+        """Standardizer of samples of those moments, which the validation set has to suit."""
         if self._is_sigmoid:
-            check_unit_interval(X, name)
-        border, mean = measure(
-            X,
-            standardize=not self._is_sigmoid,  # the textbook network sees the values that it has to give back
+            check_unit_interval(moments.low.min(), moments.high.max(), name)
+        standardizer = Standardizer.of(
+            moments,
+            centered=not self._is_sigmoid,  # the textbook network sees the values that it has to reconstruct
             bounded=self.output_activation in ("auto", "clip") and not self._is_sigmoid,
             everywhere=self.output_activation == "clip",
         )
         if X_val is not None:
+            validation_moments = Moments.of(chunks_of(X_val), cross=False)
             if self._is_sigmoid:
-                check_unit_interval(X_val, name_val)
-            border.check_range(X_val, name_val)
-        return border, mean
+                check_unit_interval(validation_moments.low.min(), validation_moments.high.max(), name_val)
+            standardizer.check_range(validation_moments, name_val)
+        return standardizer
 
     def _resolve_n_components(self, n_rows):
         if self.n_components == "auto":
@@ -409,27 +440,31 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         )
         if seed is not None:
             module.initialize(torch.Generator("cpu").manual_seed(seed))
-        if self._target_border.is_bounded:
-            module.output.set_bounds(*self._target_border.standardized_bounds)
+        if self._target_standardizer.is_bounded:
+            module.output.set_bounds(*self._target_standardizer.standardized_bounds)
         return module
 
-    def _split(self, X, target, X_val, target_val, device, rng, seed):
+    def _split(self, X, target, X_val, target_val, measured, device, rng, seed):
         """Rows to train on and rows to choose the epoch by."""
 
         def rows(X, target, positions=None):
-            return Rows(X, self._border, device, positions, target=target, target_border=self._target_border)
+            return SampleDataset(
+                X, measured.standardizer, device, positions, target=target, target_standardizer=measured.target_standardizer
+            )
 
-        n_described = max(1, min(len(X), _DECODED // self.n_components_))
+        linear = StandardizedSamples(X, measured.moments, measured.standardizer, seed)
+
+        n_described = max(2, min(len(X), _DECODED // self.n_components_))
         described = rows(X, target, np.linspace(0, len(X) - 1, n_described).astype(int))
         if X_val is not None:
-            return _Data(rows(X, target), rows(X_val, target_val), described, seed)
+            return _Data(rows(X, target), rows(X_val, target_val), described, linear, seed)
         if self.validation_fraction is None:
-            return _Data(rows(X, target), rows(X, target), described, seed)
+            return _Data(rows(X, target), rows(X, target), described, linear, seed)
         is_auto = self.validation_fraction == "auto"
-        share, most = (0.1, _MOST_VALIDATION_ROWS) if is_auto else (self.validation_fraction, len(X) - 1)
-        n_validation = min(most, math.ceil(share * len(X)))
-        held_out, trained_on = split(X, n_validation, rng)
-        return _Data(rows(X, target, trained_on), rows(X, target, held_out), described, seed)
+        fraction, most = (0.1, _MOST_VALIDATION_ROWS) if is_auto else (self.validation_fraction, len(X) - 1)
+        n_validation = min(most, math.ceil(fraction * len(X)))
+        held_out, trained_on = split(measured.hashes, n_validation, rng)
+        return _Data(rows(X, target, trained_on), rows(X, target, held_out), described, linear, seed)
 
     def _make_net(self, module, device, n_rows, rng):
         settings = training_settings(
@@ -460,7 +495,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
     @property
     def _code_unit(self):
         """What a code of the network is multiplied by on its way out."""
-        return self._target_border.scale if self.net_.module_.code.in_unit_of_data else 1.0
+        return self._target_standardizer.scale if self.net_.module_.code.in_unit_of_data else 1.0
 
     def transform(self, X):
         """Codes of the rows of X.
@@ -476,7 +511,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             In the unit of the data, as PCA's: before training they equal ``PCA(n_components).fit_transform(X)``.
         """
         X = self._validate_rows(X)
-        codes = self._apply(Autoencoder.encode, X, self._border.standardize)
+        codes = self._apply(Autoencoder.encode, X, self._standardizer.transform)
         codes *= X.dtype.type(self._code_unit)
         return codes
 
@@ -515,7 +550,7 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
             codes,
             lambda Z: np.pad(Z / unit, ((0, 0), (0, n_left))),
         )
-        return self._give_back(self._target_border.unstandardize(decoded), X)
+        return self._give_back(self._target_standardizer.inverse_transform(decoded), X)
 
     def reconstruct(self, X):
         """``inverse_transform(transform(X))`` in one pass.
@@ -615,10 +650,10 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         def encode(module, u):
             return module.encode(u if corrupt is None else corrupt(module, u, start))
 
-        codes = self._apply(encode, X, self._border.standardize)
+        codes = self._apply(encode, X, self._standardizer.transform)
         for depth in depths:
             decoded = self._apply(partial(_decode_at, depth), codes, np.array)
-            yield self._target_border.unstandardize(decoded)
+            yield self._target_standardizer.inverse_transform(decoded)
 
     def truncate(self, n_components):
         """The estimator with the first components alone, fitted, without any training; ordered codes only.
@@ -686,7 +721,9 @@ class BaseAutoencoder(CallbackSupportMixin, FileMixin, ClassNamePrefixFeaturesOu
         return getattr(self, "feature_names_in_", None)
 
     def _reconstruct(self, X):
-        return self._target_border.unstandardize(self._apply(lambda module, u: module(u)[0], X, self._border.standardize))
+        return self._target_standardizer.inverse_transform(
+            self._apply(lambda module, u: module(u)[0], X, self._standardizer.transform)
+        )
 
     def _apply(self, function, X, prepare):
         """``function(module, rows)`` of the prepared rows of X, a chunk of them at a time, in the dtype of X."""
@@ -728,9 +765,8 @@ def check_count(name, value, least=1, most=None):
         raise ValueError(f"{name}={value!r}: give an int {limits}.")
 
 
-def check_unit_interval(X, name, other="another output_activation and loss"):
-    """Refuse rows with values outside [0, 1]; `other` is what would take them."""
-    low, high = X.min(), X.max()
+def check_unit_interval(low, high, name, other="another output_activation and loss"):
+    """Refuse samples whose lowest and highest value are not in [0, 1]; `other` is what would take them."""
     if low < 0 or high > 1:
         raise ValueError(
             f"{name} must lie in [0, 1] where the output is a probability, but it reaches from {low:.6g} to {high:.6g}:"

@@ -1,6 +1,7 @@
 """The denoising autoencoder."""
 
 import math
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -10,17 +11,19 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
-from skae import _anchors
 from skae._base import BaseAutoencoder, unchanged_on_failure
-from skae._border import Damaged
-from skae._corruptions import CORRUPTIONS, Corruption, by_function, none
+from skae._data.datasets import CorruptedDataset
 from skae._images import OptionalImageInput, flatten
 from skae._kinds import Conv, Dense
+from skae._linear import reduced_rank
+from skae._linear.pca import MAX_FEATURES_OF_SCATTER
+from skae._nn.corruptions import CORRUPTIONS, Corruption, by_function, none
 from skae._training import ambient_state_set
 
 _SHARES = {"erase", "masking", "salt_and_pepper"}  # whose noise_level is a share
 _MIN_DRAWS = 20  # damaged copies per feature from which the linear start is computed, where there are fewer rows
 _MAX_DRAWS = 20
+_CORRUPTED = ("validation", "described")  # datasets whose samples are corrupted as they are fetched
 
 
 class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
@@ -346,16 +349,21 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         if corruption is None:
             return super()._corruption(architecture)
         draw = by_function(corruption, architecture["input_shape"]) if callable(corruption) else CORRUPTIONS[corruption]
-        return Corruption(draw, architecture["noise_level"], architecture["n_features"], architecture.get("image_shape"))
+        sizes = architecture["n_features"], architecture.get("image_shape")
+        return Corruption(draw, architecture["noise_level"], *sizes, units=self._standardizer)
+
+    @property
+    def _takes_scatter(self):
+        return False  # but that of corrupted samples
 
     def _damage(self, module, data):
         corruption = module.corruption
         if not isinstance(corruption, Corruption):
             return data
-        X, lower, upper = data.train.X, self._target_border.lower, self._target_border.upper
+        moments, lower, upper = data.linear.moments, self._target_standardizer.lower, self._target_standardizer.upper
         if self._is_sigmoid:
             lower, upper = np.zeros_like(lower), np.ones_like(upper)
-        low, high = X.min(axis=0), X.max(axis=0)
+        low, high = moments.low, moments.high
         values = {
             "lower": lower,
             "upper": upper,
@@ -363,25 +371,26 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             "high": np.where(np.isfinite(upper), upper, high),
             "fill": np.where((low <= 0) & (high >= 0), 0.0, self.mean_),
         }
-        _set_data(corruption, self._border, values)
+        _set_data(corruption, self._standardizer, values)
         if self._architecture["anchored"]:  # the linear path sees damaged rows, whose mean may be another
             rows = _chunks(data.train, corruption, data.seed)
             shift = sum(u.double().sum(0) for u, _ in rows).numpy(force=True) / len(data.train)
-            self._border.mean = self._border.mean + self._border.scale * shift
-            _set_data(corruption, self._border, values)
-        damaged = {name: Damaged(getattr(data, name), corruption, data.seed) for name in ("validation", "described")}
-        return data._replace(**damaged)
+            self._standardizer = replace(self._standardizer, mean=self.mean_ + self._standardizer.scale * shift)
+            _set_data(corruption, self._standardizer, values)
+        datasets = {name: getattr(data, name).with_standardizer(self._standardizer) for name in ("train", *_CORRUPTED)}
+        datasets |= {name: CorruptedDataset(datasets[name], corruption, data.seed) for name in _CORRUPTED}
+        return data._replace(**datasets)
 
     def _anchor(self, module, data):
         n_draws = 1
         if isinstance(module.corruption, Corruption):
             n_draws = min(_MAX_DRAWS, math.ceil(_MIN_DRAWS * self.n_features_in_ / len(data.train)))
-        if max(self.n_features_in_, self._architecture["n_outputs"]) > _anchors.MAX_COVARIANCE:
+        if max(self.n_features_in_, self._architecture["n_outputs"]) > MAX_FEATURES_OF_SCATTER:
             encoder = super()._anchor(module, data).encoder
-            return _anchors.regression_on_codes(encoder, _chunks(data.train, module.corruption, data.seed))
+            return reduced_rank.regression_on_codes(encoder, _chunks(data.train, module.corruption, data.seed))
         rows = (pair for i in range(n_draws) for pair in _chunks(data.train, module.corruption, data.seed + i))
         validation = list(_chunks(data.validation, none, data.seed))
-        return _anchors.reduced_rank(rows, validation, module.code_width)
+        return reduced_rank.reduced_rank(rows, validation, module.code_width)
 
     # Apply
 
@@ -503,10 +512,11 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             )
 
 
-def _set_data(corruption, border, values):
-    """Tell a corruption of the data, in the units of the border."""
-    standardized = {name: (value - border.mean) / border.scale for name, value in values.items()}
-    corruption.set_data(mean=border.mean, scale=border.scale, **standardized)
+def _set_data(corruption, standardizer, values):
+    """Set what a corruption needs of the data, in the units of the standardizer."""
+    corruption.units = standardizer
+    standardized = {name: (value - standardizer.mean) / standardizer.scale for name, value in values.items()}
+    corruption.set_data(scale=standardizer.scale, **standardized)
 
 
 def _chunks(rows, corruption, seed, chunk_size=1024):

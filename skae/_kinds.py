@@ -8,7 +8,7 @@ from numbers import Integral
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skae import _bodies
+from skae._nn import networks
 
 
 class Dense:
@@ -35,9 +35,9 @@ class Dense:
 
     @staticmethod
     def body(architecture, code):
-        """Residual paths of encoder and decoder around a code; see :mod:`skae._bodies`."""
+        """Residual paths of encoder and decoder around a code; see :mod:`skae._nn.networks`."""
         sizes = ("n_features", "n_components", "n_outputs", "hidden_layer_sizes", "activation")
-        return _bodies.dense(
+        return networks.dense(
             code_width=code.width(architecture["n_components"]),
             n_told=code.n_told,
             **{name: architecture[name] for name in sizes},
@@ -51,8 +51,8 @@ class Conv:
         "channels": ["array-like"],
         "decoder_channels": ["array-like", None],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
-        "downsampling": [StrOptions(set(_bodies.DOWNSAMPLINGS))],
-        "upsampling": [StrOptions(set(_bodies.UPSAMPLINGS))],
+        "downsampling": [StrOptions(set(networks.DOWNSAMPLINGS))],
+        "upsampling": [StrOptions(set(networks.UPSAMPLINGS))],
     }
 
     @staticmethod
@@ -91,11 +91,11 @@ class Conv:
 
     @staticmethod
     def body(architecture, code):
-        """Residual paths of encoder and decoder around a code; see :mod:`skae._bodies`."""
+        """Residual paths of encoder and decoder around a code; see :mod:`skae._nn.networks`."""
         n_components = architecture["n_components"]
         code_width, n_components = (None, None) if architecture["spatial"] else (code.width(n_components), n_components)
         sizes = ("image_shape", "channels", "decoder_channels", "kernel_size", "activation", "downsampling", "upsampling")
-        return _bodies.conv(
+        return networks.conv(
             code_width=code_width,
             n_components=n_components,
             n_told=code.n_told,
@@ -109,7 +109,7 @@ KINDS = {"dense": Dense, "conv": Conv}
 
 def spatial_width(image_shape, channels):
     """Number of values of the last feature maps."""
-    return math.prod(_bodies.halved_sizes(image_shape[:2], len(channels))[-1]) * int(channels[-1])
+    return math.prod(networks.halved_sizes(image_shape[:2], len(channels))[-1]) * int(channels[-1])
 
 
 def check_sizes(name, sizes):

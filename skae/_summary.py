@@ -39,7 +39,7 @@ class Summary(NamedTuple):
 
 
 def summarize(module):
-    """The parameter table of an :class:`skae._networks.Autoencoder`."""
+    """The parameter table of an :class:`skae._nn.autoencoder.Autoencoder`."""
     rows = [ParameterRow(name, tuple(p.shape), p.numel()) for name, p in module.named_parameters()]
     encoder, decoder = (sum(row.count for row in rows if row.name.startswith(side)) for side in ("encoder.", "decoder."))
     return Summary(rows, encoder, decoder, sum(row.count for row in rows))

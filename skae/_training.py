@@ -489,8 +489,10 @@ def fit_net(net, train, validation, *, rng, epochs):
 
 
 def _row_losses(module, objective, iterator):
+    """Loss of each sample at each depth that counts, on the host in float64, which not every device has."""
     with torch.no_grad():
-        return torch.cat([objective.of_rows(module, u, target) for u, target in iterator]).double()
+        losses = torch.cat([objective.of_rows(module, u, target) for u, target in iterator])
+    return losses.numpy(force=True).astype(np.float64)
 
 
 def _is_clear(gains):
@@ -501,7 +503,7 @@ def _is_clear(gains):
     samples never choose.
     """
     n = len(gains)
-    return (gains > 0).sum().item() > n / 2 + CLEAR * math.sqrt(n) / 2
+    return (gains > 0).sum() > n / 2 + CLEAR * math.sqrt(n) / 2
 
 
 def _asks_to_stop(net, **datasets):

@@ -10,15 +10,18 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from torch.nn.functional import logsigmoid
 
-from skae import _anchors
 from skae._base import BaseAutoencoder, check_count, check_unit_interval
-from skae._border import Border, measure
-from skae._bounds import OUTPUTS
-from skae._codes import Gaussian
+from skae._data.standardizer import Standardizer
 from skae._images import OptionalImageInput
 from skae._kinds import Conv, Dense
-from skae._likelihoods import MIN_NOISE_VARIANCE, Bernoulli, GaussianNoise
-from skae._losses import NegativeELBO, importance_weighted_bound, matched_draws
+from skae._linear.logistic import logistic_ppca
+from skae._linear.pca import LinearStart, row_lengths
+from skae._linear.ppca import ppca, probabilistic
+from skae._nn.latents import Gaussian
+from skae._nn.likelihoods import MIN_NOISE_VARIANCE, Bernoulli, GaussianNoise
+from skae._nn.objectives import NegativeELBO, importance_weighted_bound, matched_draws
+from skae._nn.outputs import OUTPUTS
+from skae._nn.pca_density import PCADensity
 from skae._warnings import warn_caller
 
 _VALIDATION_PAIRS, _SCORE_PAIRS = 2, 32  # of draws of the code, which all rows share
@@ -288,19 +291,18 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _own_target(self, X):
         return X if self.likelihood == "bernoulli" else None  # in their own unit they are what standardised rows become
 
-    def _measure_borders(self, X, target, X_val, target_val):
+    def _make_standardizers(self, X, moments, target, X_val, target_val):
         if self.likelihood == "gaussian":
-            return super()._measure_borders(X, target, X_val, target_val)
-        for rows, name in ((X, "X"), (X_val, "X_val")):
-            if rows is not None:
-                check_unit_interval(rows, name, "likelihood='gaussian'")
-        border, mean = measure(X, standardize=True, bounded=False)
-        return border, Border(np.zeros(X.shape[1]), 1.0, np.array(-np.inf), np.array(np.inf)), mean
+            return super()._make_standardizers(X, moments, target, X_val, target_val)
+        check_unit_interval(moments.low.min(), moments.high.max(), "X", "likelihood='gaussian'")
+        if X_val is not None:
+            check_unit_interval(X_val.min(), X_val.max(), "X_val", "likelihood='gaussian'")
+        return Standardizer.of(moments, centered=True, bounded=False), Standardizer.identity(X.shape[1])
 
     def _describe(self, data):
         """Say what the components tell, and warn of a density or a code that is none."""
         X, module = data.train.X, self.net_.module_
-        kl = self._apply(lambda module, u: module.code.kl(module.encoder(u)), X, self._border.standardize)
+        kl = self._apply(lambda module, u: module.code.kl(module.encoder(u)), X, self._standardizer.transform)
         self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
         self._summarize_code()
         if self.likelihood == "gaussian" and module.output.noise_variance.item() < 2 * MIN_NOISE_VARIANCE:
@@ -328,7 +330,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _summarize_code(self):
         self.n_active_components_ = int((self.kl_per_component_ > _ACTIVE).sum())
         if self._architecture["likelihood"] == "gaussian":
-            self.noise_variance_ = self.net_.module_.output.noise_variance.item() * self._border.scale**2
+            self.noise_variance_ = self.net_.module_.output.noise_variance.item() * self._standardizer.scale**2
 
     def _describe_order(self, data):
         if self._architecture["likelihood"] == "gaussian":
@@ -340,7 +342,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         model = None
         if self._has_start_density and self.best_iter_ == 0:  # each number of components has a model of its own
             module = self.net_.module_
-            model = module.start_density.model(module.encoder.linear.weight[0::2], n_components)
+            start = module.start_density.model(module.encoder.linear.weight[0::2], n_components)
+            model = probabilistic(*start, n_left=0)
         super()._keep_components(n_components)
         if model is not None:
             self._start_at_model(self.net_.module_, model)
@@ -371,7 +374,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _build(self, seed=None):
         module = super()._build(seed)
         if self._has_start_density:
-            module.start_density = _anchors.PCADensity(self._architecture["n_components"])
+            module.start_density = PCADensity(self._architecture["n_components"])
             module.encoder.trains_linear = False  # of the means it is that density's components, of the variances zero
         return module
 
@@ -380,17 +383,14 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         return self._architecture["likelihood"] == "gaussian" and self._architecture["anchored"]
 
     def _start_at_anchor(self, module, data):
-        rows = data.train.X, data.train.border, self.n_components_
         if self.likelihood == "bernoulli":
-            anchor = _anchors.logistic_ppca(*rows, random_state=data.seed)
-            encoder, decoder, variance = anchor.encoder, anchor.decoder, anchor.variance
-            module.output.start_at(anchor.offset)
+            start = logistic_ppca(data.linear, self.n_components_)
+            module.output.start_at(start.offset)
+            self._start_at_linear(module, start.encoder, start.decoder, start.variance)
         else:
-            model = _anchors.ppca(*rows, random_state=data.seed, least_noise_variance=MIN_NOISE_VARIANCE)
+            model = ppca(data.linear, self.n_components_, least_noise_variance=MIN_NOISE_VARIANCE)
             module.start_density.start_at(model, share=1 / (len(data.train.X) + 1))
             self._start_at_model(module, model)
-            return
-        self._start_at_linear(module, encoder, decoder, variance)
 
     def _start_at_model(self, module, model):
         """Make the networks those of probabilistic PCA."""
@@ -401,11 +401,11 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     @staticmethod
     def _start_at_linear(module, encoder, decoder, variance):
         """Make the networks a linear encoder and decoder, and the variance of the code that of no sample in particular."""
-        scale, gain = _anchors.row_lengths(encoder), _anchors.row_lengths(decoder.T)
+        scale, gain = row_lengths(encoder), row_lengths(decoder.T)
         means = encoder / scale[:, None]
         variances = np.zeros_like(means)  # do not depend on the row
         in_turns = np.stack([means, variances], axis=1).reshape(-1, means.shape[1])
-        module.start_at(_anchors.Anchor(in_turns, decoder / gain))
+        module.start_at(LinearStart(in_turns, decoder / gain))
         module.code.start_at(variance, scale, gain)
 
     def _objective(self):
@@ -419,7 +419,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     @property
     def _log_volume(self):
         """Logarithm of the volume of the network's unit in that of the data."""
-        return self.n_features_in_ * math.log(self._target_border.scale)
+        return self.n_features_in_ * math.log(self._target_standardizer.scale)
 
     # Apply
 
@@ -442,7 +442,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             h = module.encoder(u)
             return torch.cat([module.code.mean(h), module.code.log_deviation(h).exp()], dim=1)
 
-        mean, std = np.split(self._apply(encode, X, self._border.standardize), 2, axis=1)
+        mean, std = np.split(self._apply(encode, X, self._standardizer.transform), 2, axis=1)
         return mean, std
 
     def transform(self, X):
@@ -510,7 +510,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         """
         X = self._validate_rows(X)
         if self._architecture["likelihood"] == "bernoulli":
-            check_unit_interval(X, "X", "an estimator with likelihood='gaussian'")
+            check_unit_interval(X.min(), X.max(), "X", "an estimator with likelihood='gaussian'")
         if n_importance_samples is None:
             objective = self._negative_elbo(1.0, _SCORE_PAIRS)
 
@@ -528,7 +528,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             return self._apply(
                 lambda module, rows: bound(module, *rows.chunk(2, dim=1)),
                 X,
-                lambda X: np.hstack([self._border.standardize(X), self._target_border.standardize(X)]),
+                lambda X: np.hstack([self._standardizer.transform(X), self._target_standardizer.transform(X)]),
             )
 
         def density(module, u):
@@ -538,7 +538,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             components = module.encoder.linear.weight[0::2]  # the others are the variances'
             return module.start_density(u, components, bounds + self._log_volume) - self._log_volume
 
-        return self._apply(density, X, self._border.standardize)
+        return self._apply(density, X, self._standardizer.transform)
 
     def sample(self, n_samples=1, random_state=None):
         """Rows from codes that are drawn from the prior.
@@ -579,7 +579,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         check_is_fitted(self)
         check_count("n_steps", n_steps, least=2)
         ends = np.vstack([self._validate_row("a", a), self._validate_row("b", b)])
-        mean = self._apply(lambda module, u: module.encode(u), ends, self._border.standardize)
+        mean = self._apply(lambda module, u: module.encode(u), ends, self._standardizer.transform)
         return self.inverse_transform(np.linspace(*mean, n_steps))
 
     def _validate_row(self, name, row):

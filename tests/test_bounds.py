@@ -3,9 +3,15 @@ import pytest
 import torch
 from scipy.special import expit
 
-from skae._bounds import OUTPUTS, StraightThroughClip, bounds
+from skae._data import bounds as _bounds
+from skae._data.moments import Moments, chunks_of
+from skae._nn.outputs import OUTPUTS, StraightThroughClip
 
 INF = np.inf
+
+
+def bounds(X, chunk_size=1024, **options):
+    return _bounds.bounds(Moments.of(chunks_of(X, chunk_size), cross=False), **options)
 
 
 def _column(n_rows, n_on_bound):

@@ -1,10 +1,13 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from skae._corruptions import CORRUPTIONS, Corruption, by_function, none
+from skae._nn.corruptions import CORRUPTIONS, Corruption, by_function, none
 
 MEAN, SCALE = np.array([1.0, 2.0, 3.0, 4.0]), 2.0
+UNITS = SimpleNamespace(mean=MEAN, scale=SCALE)
 
 
 def _rng(seed=0):
@@ -14,7 +17,7 @@ def _rng(seed=0):
 def _corruption(name, noise_level, *, n_features=4, image_shape=None, **values):
     draw = CORRUPTIONS[name] if isinstance(name, str) else name
     corruption = Corruption(draw, noise_level, n_features, image_shape)
-    data = {"mean": np.zeros(n_features), "scale": 1.0, "fill": np.zeros(n_features)}
+    data = {"scale": 1.0, "fill": np.zeros(n_features)}
     data |= {"lower": np.full(n_features, -np.inf), "upper": np.full(n_features, np.inf)}
     data |= {"low": np.full(n_features, -1.0), "high": np.full(n_features, 1.0)}
     corruption.set_data(**data | values)
@@ -102,7 +105,7 @@ def test_a_function_sees_the_unit_and_the_form_of_the_data(shape):
         X[:] = 10
         return X
 
-    corruption = _corruption(by_function(damage, shape), 0.5, mean=MEAN, scale=SCALE)
+    corruption = Corruption(by_function(damage, shape), 0.5, 4, units=UNITS)
     u, rng = torch.rand(3, 4), _rng()
     before = u.clone()
     damaged = corruption(u, rng)
@@ -123,4 +126,4 @@ def test_a_function_sees_the_unit_and_the_form_of_the_data(shape):
 )
 def test_a_function_that_damages_too_much_is_refused_by_name(damage, message):
     with pytest.raises(ValueError, match=message):
-        _corruption(by_function(damage), 0.5)(torch.zeros(3, 4), _rng())
+        Corruption(by_function(damage), 0.5, 4, units=UNITS)(torch.zeros(3, 4), _rng())

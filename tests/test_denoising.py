@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from skae import DenoisingAutoencoder, _anchors, reconstruction_score
+from skae import DenoisingAutoencoder, _denoising, reconstruction_score
+from skae._linear import pca
 
 
 def _make(n_components=8, **parameters):
@@ -92,12 +93,13 @@ def _damaged(estimator, X):
     twin = deepcopy(estimator)
     twin.net_.module_.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].numpy()))
     twin.score(X)
-    return np.concatenate(seen) * twin._border.scale + twin._border.mean
+    return np.concatenate(seen) * twin._standardizer.scale + twin._standardizer.mean
 
 
 def test_start_of_many_features(pixels, monkeypatch):
     """Too many for covariance matrices: codes are PCA's, from which the clean rows are regressed."""
-    monkeypatch.setattr(_anchors, "MAX_COVARIANCE", 50)
+    monkeypatch.setattr(_denoising, "MAX_FEATURES_OF_SCATTER", 50)
+    monkeypatch.setattr(pca, "MAX_FEATURES_OF_SCATTER", 50)
     noisy = _noisy(pixels)
     start = _make(8, max_iter=0, output_activation="identity", validation_fraction=None).fit(noisy, X_target=pixels)
     codes = PCA(8).fit_transform(noisy)
@@ -175,7 +177,7 @@ def test_masked_features_are_zero_or_their_mean(rng, offset, masked):
     X = rng.uniform(-1, 1, size=(200, 4)) + offset
     recorder = Inputs()
     estimator = _make(2, noise_level=0.5, max_iter=1, skorch_callbacks=[recorder], init="random").fit(X)
-    seen = np.concatenate(recorder.inputs) * estimator._border.scale + estimator._border.mean
+    seen = np.concatenate(recorder.inputs) * estimator._standardizer.scale + estimator._standardizer.mean
     expected = X.mean(axis=0) if masked is None else np.full(4, masked)
     np.testing.assert_allclose(np.isclose(seen, expected, atol=1e-4).mean(axis=0), 0.5, atol=0.1)
 

@@ -28,6 +28,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, InputShapeSetter
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from skae import (
     AutoencoderTransformer,
@@ -36,6 +38,7 @@ from skae import (
     DepthCurveDisplay,
     ReconstructionDisplay,
     VAETransformer,
+    _base,
     reconstruction_score,
 )
 
@@ -55,6 +58,58 @@ def _make(cls, n_components=3, **parameters):
     sizes = {"channels": (4,)} if is_conv else {"hidden_layer_sizes": (8,)}
     common = {"max_iter": 2, "random_state": 0, "device": "cpu"}
     return cls(n_components, **sizes | common | parameters)
+
+
+class _NoFloat64(TorchDispatchMode):
+    """As a device without float64: Apple's GPUs are so."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if any(isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64 for leaf in tree_leaves(result)):
+            raise TypeError(f"{func} on a device that has no float64.")
+        return result
+
+
+# Row 9: devices without float64
+
+
+@EACH
+@pytest.mark.parametrize("ordered", [False, True])
+def test_training_needs_no_float64_on_the_device(cls, ordered, rng, monkeypatch):
+    def without_float64(function):
+        def refusing(*args, **kwargs):
+            with _NoFloat64():
+                return function(*args, **kwargs)
+
+        return refusing
+
+    X = rng.normal(size=(60, 16)).astype(np.float32)
+    expected = _make(cls, ordered=ordered).fit(X).score(X)
+    monkeypatch.setattr(_base, "fit_net", without_float64(_base.fit_net))
+    monkeypatch.setattr(cls, "_explained", without_float64(cls._explained))
+    assert _make(cls, ordered=ordered).fit(X).score(X) == expected
+
+
+# Row 10: a callable corruption at a large offset
+
+
+def _halve_deviations(X, random_state):
+    assert X.dtype == np.float64
+    _halve_deviations.seen.append(X.copy())
+    return X - (X - X.mean(axis=0)) / 2 * (random_state.uniform(size=X.shape) < 0.5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, 1e9])
+def test_a_callable_corruption_is_given_samples_at_any_offset(rng, offset):
+    X = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 8)) + 0.05 * rng.normal(size=(300, 8))
+    _halve_deviations.seen = []
+    fits = [_make(DenoisingAutoencoder, corruption=_halve_deviations, max_iter=5).fit(X + at) for at in (0.0, offset)]
+    for seen in _halve_deviations.seen:
+        nearest = np.abs(seen[:, None] - X - offset * (np.abs(seen).max() > 1e3)).max(axis=2).min(axis=1)
+        assert nearest.max() < 1e-5
+    without, shifted = (fit.score(X + at) for fit, at in zip(fits, (0.0, offset), strict=True))
+    assert without > 0.9
+    assert shifted == pytest.approx(without, abs=0.01)
 
 
 def _r2(X, X_hat):

@@ -149,7 +149,7 @@ def test_a_device_that_is_not_here(fitted, pixels, name):
     # Nor does the file name anything of torch, whose tensors know their device.
     opcodes = list(pickletools.genops(pickle.dumps(estimator)))
     names = {str(argument) for opcode, argument, _ in opcodes if "UNICODE" in opcode.name}
-    assert "skae._border" in names
+    assert "skae._data.standardizer" in names
     assert not [name for name in names if name.split(".")[0] in ("torch", "skorch")]
 
 
@@ -184,7 +184,7 @@ def test_wide_rows(name, n_components):
         ("masking", {"fill"}),
         ("salt_and_pepper", {"low", "high"}),
         ("gaussian", {"scale", "lower", "upper"}),
-        ("own", {"mean", "scale"}),
+        ("own", set()),  # the units, which the estimator has
     ],
 )
 def test_no_bounds_and_of_a_corruption_what_it_draws_from(pixels, corruption, needs):
@@ -315,7 +315,7 @@ DAMAGES = {
     "no sizes": lambda state: _without(state, "_architecture"),
     "other sizes": lambda state: state | {"_architecture": state["_architecture"] | {"n_components": 5}},
     "unknown kind": lambda state: state | {"_architecture": state["_architecture"] | {"kind": "round"}},
-    "no border": lambda state: _without(state, "_target_border"),
+    "no standardizer": lambda state: _without(state, "_target_standardizer"),
     "no history": lambda state: _without(state, "_history"),
     "other history": lambda state: state | {"_history": b"epochs"},
 }

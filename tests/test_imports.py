@@ -14,8 +14,10 @@ MODULES = sorted((ROOT / "skae").rglob("*.py"))
 DISPLAYS = sorted((ROOT / "skae" / "_plot").glob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
-PARTS = {"_bodies", "_codes", "_corruptions", "_bounds", "_likelihoods", "_losses"}
-KNOWN_TO_PARTS = {"numpy", "torch", *sys.stdlib_module_names}
+NN = sorted((ROOT / "skae" / "_nn").glob("*.py"))
+# Which of our files each folder may import from: the arrows of the house, all of which point down.
+ARROWS = {"_data": {"_data"}, "_linear": {"_data", "_linear"}, "_nn": {"_nn"}}
+IN_FOLDERS = [path for folder in ARROWS for path in sorted((ROOT / "skae" / folder).glob("*.py"))]
 
 
 def _imports(path):
@@ -36,18 +38,30 @@ def _packages(path):
 
 def test_imports_are_found(tmp_path):
     path = tmp_path / "example.py"
-    path.write_text("import os.path as p\nfrom skae import _bodies\ndef f():\n    from skorch.callbacks import Callback\n")
-    assert _imports(path) == {"os.path", "skae._bodies", "skorch.callbacks.Callback"}
+    path.write_text("import os.path as p\nfrom skae import _base\ndef f():\n    from skorch.callbacks import Callback\n")
+    assert _imports(path) == {"os.path", "skae._base", "skorch.callbacks.Callback"}
     assert _packages(path) == {"os", "skae", "skorch"}
 
 
-def test_all_parts_are_there():
-    assert {path.stem for path in MODULES} >= PARTS
+def test_all_folders_are_there():
+    assert {path.parent.name for path in IN_FOLDERS} == set(ARROWS)
+    assert {"autoencoder", "latents", "likelihoods", "networks", "objectives", "outputs"} <= {path.stem for path in NN}
 
 
-@pytest.mark.parametrize("part", sorted(PARTS))
-def test_parts_know_torch_and_numpy_only(part):
-    assert _packages(ROOT / "skae" / f"{part}.py") <= KNOWN_TO_PARTS
+@pytest.mark.parametrize("path", IN_FOLDERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_arrows_point_down(path):
+    ours = {name for name in _imports(path) if name.partition(".")[0] == "skae"}
+    assert {name.split(".")[1] for name in ours} <= ARROWS[path.parent.name]
+
+
+@pytest.mark.parametrize("path", NN, ids=lambda path: path.stem)
+def test_networks_know_torch_and_numpy_only(path):
+    assert _packages(path) <= {"numpy", "skae", "torch", *sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "skae" / "_data").glob("*.py")), ids=lambda path: path.stem)
+def test_data_know_no_torch_modules(path):
+    assert not {name for name in _imports(path) if name.startswith("torch.nn")}
 
 
 def test_training_alone_knows_skorch():
@@ -61,7 +75,7 @@ def test_training_knows_of_other_files_how_to_warn_only():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_nothing_optional_is_imported(path):
-    required = {"joblib", "numpy", "scipy", "skae", "sklearn", "skorch", "torch", *sys.stdlib_module_names}
+    required = {"joblib", "numpy", "scipy", "skae", "sklearn", "skorch", "threadpoolctl", "torch", *sys.stdlib_module_names}
     assert _packages(path) - ({"matplotlib"} if path in DISPLAYS else set()) <= required
 
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
-from skae._codes import Depths
+from skae._nn.latents import Depths
 
 CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer]
 
@@ -189,7 +189,7 @@ def test_truncated_codes_are_the_first_columns(fitted, pixels, depth):
     whole, unit = deepcopy(fitted.net_.module_).double(), fitted._code_unit
     with torch.no_grad():
         rows = whole.decode(torch.from_numpy(codes / unit), whole.code.cut_at(depth)).numpy()
-    expected = fitted._from_rows(fitted._target_border.unstandardize(rows))
+    expected = fitted._from_rows(fitted._target_standardizer.inverse_transform(rows))
     np.testing.assert_allclose(truncated.inverse_transform(codes[:, :depth]), expected, atol=1e-6)
     np.testing.assert_allclose(fitted.inverse_transform(codes[:, :depth]), expected, atol=1e-6)
     np.testing.assert_allclose(truncated.reconstruct(pixels), expected, atol=1e-6)

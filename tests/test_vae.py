@@ -16,9 +16,9 @@ from sklearn.preprocessing import MinMaxScaler
 from skorch.callbacks import Freezer, Unfreezer
 
 from skae import VAETransformer
-from skae._codes import Depths
-from skae._likelihoods import MIN_NOISE_VARIANCE
-from skae._losses import NegativeELBO
+from skae._nn.latents import Depths
+from skae._nn.likelihoods import MIN_NOISE_VARIANCE
+from skae._nn.objectives import NegativeELBO
 
 
 def _make(n_components=8, **parameters):
@@ -333,7 +333,7 @@ def test_contamination_leaves_out_rows_at_every_depth_alike(digits):
     """A code that is cut early has a high loss, whatever its row."""
     estimator = _make(16, ordered=True, max_iter=0).fit(digits)
     module, objective = estimator.net_.module_, NegativeELBO(1.0, 1, torch.zeros(1, 16), 0.0, contamination=0.2)
-    rows = torch.from_numpy(estimator._border.standardize(np.repeat(digits, 10, axis=0))).float().requires_grad_()
+    rows = torch.from_numpy(estimator._standardizer.transform(np.repeat(digits, 10, axis=0))).float().requires_grad_()
     objective(module, rows, rows.detach(), torch.Generator().manual_seed(0)).backward()
     left_out = (rows.grad == 0).all(1)
     depths = Depths(16).next_cut(len(rows)).depth[:, 0]  # as they were

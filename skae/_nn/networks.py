@@ -39,8 +39,8 @@ def initialize(body, rng):
         for name, parameter in layer.named_parameters(recurse=False):
             if parameter.is_meta:
                 limit = 1 / math.sqrt(layer.weight[0].numel())  # He's rule with the slope that torch takes
-                values = torch.empty_like(parameter, device="cpu").uniform_(-limit, limit, generator=rng)
-                setattr(layer, name, nn.Parameter(values))
+                values = torch.empty(parameter.shape, dtype=torch.float32, device="cpu")
+                setattr(layer, name, nn.Parameter(values.uniform_(-limit, limit, generator=rng)))
 
 
 def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation, n_told):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from skae._codes import Cut, Depths, Gaussian, Plain
+from skae._nn.latents import Cut, Depths, Gaussian, Plain
 
 H = np.array([[-1.0, 0.0, 2.5], [3.0, -0.5, 0.25]])
 

@@ -3,13 +3,13 @@ import pytest
 import torch
 from torch import nn
 
-from skae._anchors import Anchor
-from skae._bodies import dense
-from skae._bounds import StraightThroughClip
-from skae._codes import Plain
-from skae._corruptions import none
-from skae._losses import LOSSES, Reconstruction
-from skae._networks import AnchoredMap, Autoencoder
+from skae._linear.pca import LinearStart
+from skae._nn.autoencoder import AnchoredMap, Autoencoder
+from skae._nn.corruptions import none
+from skae._nn.latents import Plain
+from skae._nn.networks import dense
+from skae._nn.objectives import LOSSES, Reconstruction
+from skae._nn.outputs import StraightThroughClip
 
 
 def _autoencoder(hidden=(5,), *, code=None, output=None, corruption=none, anchored=True):
@@ -22,7 +22,7 @@ def _autoencoder(hidden=(5,), *, code=None, output=None, corruption=none, anchor
 
 def _anchor(rng):
     V = rng.normal(size=(2, 4))
-    return Anchor(encoder=V, decoder=V.T)
+    return LinearStart(encoder=V, decoder=V.T)
 
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])

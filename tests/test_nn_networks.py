@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.special import erf, expit
 
-from skae._bodies import ACTIVATIONS, DepthLinear, StridedPointwise, dense, initialize
+from skae._nn.networks import ACTIVATIONS, DepthLinear, StridedPointwise, dense, initialize
 
 BY_HAND = {
     "gelu": lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,

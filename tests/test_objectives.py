@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn import metrics
 
-from skae._losses import LOSSES, Reconstruction
+from skae._nn.objectives import LOSSES, Reconstruction
 
 
 def _log_loss_of_a_row(x, x_hat):
@@ -50,5 +50,5 @@ def test_loss_of_each_row_is_scikit_learns(name, rng):
 
 
 def test_a_depth_may_fall_back_to_what_is_enough():
-    tolerated = Reconstruction(LOSSES["squared_error"], 0.9).tolerated(torch.tensor([5.0, 1.5, 0.0]), 10.0)
+    tolerated = Reconstruction(LOSSES["squared_error"], 0.9).tolerated(np.array([5.0, 1.5, 0.0]), 10.0)
     np.testing.assert_allclose(tolerated, [5.0, 1.5, 1.0])

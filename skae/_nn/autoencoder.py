@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from skae._bodies import WITHOUT_VALUES, initialize
+from skae._nn.networks import WITHOUT_VALUES, initialize
 
 
 class AnchoredMap(nn.Module):
@@ -57,11 +57,11 @@ class Autoencoder(nn.Module):
     body : pair of nn.Module
         Residual paths ``(f, g)`` of encoder and decoder.
     code : nn.Module
-        See :mod:`skae._codes`.
+        See :mod:`skae._nn.latents`.
     output : nn.Module
         What the decoder's output goes through.
     corruption : callable
-        See :mod:`skae._corruptions`.
+        See :mod:`skae._nn.corruptions`.
     n_features, n_components, n_outputs : int
         Sizes of a row, of its code and of its reconstruction.
     anchored : bool
@@ -83,7 +83,7 @@ class Autoencoder(nn.Module):
         return self.code.mean(self.encoder(u))
 
     def decode(self, z, cut=None):
-        """Reconstruction of each code, which is cut; see :mod:`skae._codes`."""
+        """Reconstruction of each code, which is cut; see :mod:`skae._nn.latents`."""
         return self.output(self.raw(z, cut))
 
     def raw(self, z, cut=None):

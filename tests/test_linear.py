@@ -4,13 +4,15 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
-from skae import _anchors
-from skae._border import measure
+from skae._data.moments import Moments, chunks_of
+from skae._data.standardizer import Standardizer
+from skae._linear import pca, reduced_rank
 
 
-def _anchor(X, n_components, **options):
-    border, _ = measure(X, standardize=True, bounded=False)
-    return _anchors.pca(X, border, n_components, random_state=0, **options)
+def _start(X, n_components, chunk_size=1024):
+    moments = Moments.of(chunks_of(X, chunk_size), cross=pca.takes_scatter(*X.shape))
+    standardizer = Standardizer.of(moments, centered=True, bounded=False)
+    return pca.pca(pca.StandardizedSamples(X, moments, standardizer, seed=0), n_components)
 
 
 def _table(rng, n, p, offset=0.0):
@@ -21,37 +23,37 @@ def _table(rng, n, p, offset=0.0):
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_components_are_pcas_with_their_signs(rng, n, p, offset):
     X = _table(rng, n, p, offset)
-    anchor = _anchor(X, 5)
-    np.testing.assert_allclose(anchor.encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7)
-    np.testing.assert_array_equal(anchor.decoder, anchor.encoder.T)
+    start = _start(X, 5)
+    np.testing.assert_allclose(start.encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7)
+    np.testing.assert_array_equal(start.decoder, start.encoder.T)
 
 
 def test_tables_too_wide_for_a_covariance_matrix(rng, monkeypatch):
     X = _table(rng, 60, 20)
-    monkeypatch.setattr(_anchors, "MAX_COVARIANCE", 10)
-    np.testing.assert_allclose(_anchor(X, 5).encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7)
+    monkeypatch.setattr(pca, "MAX_FEATURES_OF_SCATTER", 10)
+    np.testing.assert_allclose(_start(X, 5).encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7)
 
 
 @pytest.mark.parametrize(("n", "p", "rank"), [(50, 4, 4), (3, 6, 3)])
 def test_zeros_past_the_number_of_components(rng, n, p, rank):
     X = _table(rng, n, p)
-    anchor = _anchor(X, 9)
-    assert anchor.encoder.shape == (9, p)
-    assert anchor.decoder.shape == (p, 9)
-    np.testing.assert_array_equal(anchor.encoder[rank:], 0)
-    np.testing.assert_array_equal(anchor.decoder[:, rank:], 0)
+    start = _start(X, 9)
+    assert start.encoder.shape == (9, p)
+    assert start.decoder.shape == (p, 9)
+    np.testing.assert_array_equal(start.encoder[rank:], 0)
+    np.testing.assert_array_equal(start.decoder[:, rank:], 0)
     centred = X - X.mean(axis=0)
-    np.testing.assert_allclose(centred @ anchor.encoder.T @ anchor.decoder.T, centred, atol=1e-9)
+    np.testing.assert_allclose(centred @ start.encoder.T @ start.decoder.T, centred, atol=1e-9)
 
 
 def test_chunks_do_not_matter(cancer):
-    np.testing.assert_allclose(_anchor(cancer, 4, chunk_size=50).encoder, _anchor(cancer, 4).encoder, atol=1e-10)
+    np.testing.assert_allclose(_start(cancer, 4, chunk_size=50).encoder, _start(cancer, 4).encoder, atol=1e-10)
 
 
 def test_float32_at_a_large_offset_against_float64(rng):
     X = _table(rng, 300, 20, offset=1e5).astype(np.float32)
     expected = PCA(4, svd_solver="full").fit(X.astype(float)).components_
-    np.testing.assert_allclose(_anchor(X, 4).encoder, expected, atol=1e-4)
+    np.testing.assert_allclose(_start(X, 4).encoder, expected, atol=1e-4)
 
 
 def _chunks(u, target, size=30):
@@ -63,14 +65,14 @@ def test_reduced_rank_is_pca_of_the_least_squares_fit(rng, n_components):
     u = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 5))
     target = u @ rng.normal(size=(5, 3)) + rng.normal(size=(200, 3))
     u, target = u - u.mean(axis=0), target - target.mean(axis=0)
-    anchor = _anchors.reduced_rank(_chunks(u, target), _chunks(u, target), n_components)
+    start = reduced_rank.reduced_rank(_chunks(u, target), _chunks(u, target), n_components)
     fitted = LinearRegression(fit_intercept=False).fit(u, target).predict(u)
     rank = min(n_components, 3)
-    pca = PCA(rank).fit(fitted)
-    expected = pca.inverse_transform(pca.transform(fitted))
-    np.testing.assert_allclose(u @ anchor.encoder.T @ anchor.decoder.T, expected, atol=1e-3)  # the smallest penalty
-    assert anchor.encoder.shape == (n_components, 5)
-    np.testing.assert_array_equal(anchor.encoder[rank:], 0)
+    fitted_pca = PCA(rank).fit(fitted)
+    expected = fitted_pca.inverse_transform(fitted_pca.transform(fitted))
+    np.testing.assert_allclose(u @ start.encoder.T @ start.decoder.T, expected, atol=1e-3)  # the smallest penalty
+    assert start.encoder.shape == (n_components, 5)
+    np.testing.assert_array_equal(start.encoder[rank:], 0)
 
 
 def test_reduced_rank_penalty_is_chosen_on_validation_rows(rng):
@@ -79,8 +81,8 @@ def test_reduced_rank_penalty_is_chosen_on_validation_rows(rng):
     target, unseen_target = (rows @ weights + rng.normal(size=(25, 4)) for rows in (u, unseen))
     error = {}
     for name, rows in {"train": (u, target), "unseen": (unseen, unseen_target)}.items():
-        anchor = _anchors.reduced_rank(_chunks(u, target), _chunks(*rows), 4)
-        error[name] = np.square(unseen @ anchor.encoder.T @ anchor.decoder.T - unseen_target).mean()
+        start = reduced_rank.reduced_rank(_chunks(u, target), _chunks(*rows), 4)
+        error[name] = np.square(unseen @ start.encoder.T @ start.decoder.T - unseen_target).mean()
     assert error["unseen"] < 0.7 * error["train"]
 
 
@@ -88,6 +90,6 @@ def test_regression_on_codes_is_least_squares(rng):
     u, target = rng.normal(size=(200, 6)), rng.normal(size=(200, 3))
     u, target = u - u.mean(axis=0), target - target.mean(axis=0)
     encoder = rng.normal(size=(2, 6))
-    anchor = _anchors.regression_on_codes(np.vstack([encoder, np.zeros((1, 6))]), _chunks(u, target))
+    start = reduced_rank.regression_on_codes(np.vstack([encoder, np.zeros((1, 6))]), _chunks(u, target))
     expected = LinearRegression(fit_intercept=False).fit(u @ encoder.T, target).predict(u @ encoder.T)
-    np.testing.assert_allclose(u @ anchor.encoder.T @ anchor.decoder.T, expected, atol=1e-6)
+    np.testing.assert_allclose(u @ start.encoder.T @ start.decoder.T, expected, atol=1e-6)

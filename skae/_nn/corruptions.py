@@ -27,18 +27,22 @@ class Corruption(nn.Module):
     n_features : int
     image_shape : tuple of int or None
         Height, width and channels.
+    units : object
+        With the attributes `mean`, a float64 ndarray of shape (n_features,), and `scale`, a float, of which
+        ``u = (x - mean) / scale``. Only a user's function needs it.
 
     Notes
     -----
     What its draws need of the data are buffers, to be set by `set_data`, so that they follow the module to its device.
     """
 
-    def __init__(self, draw, noise_level, n_features, image_shape=None):
+    def __init__(self, draw, noise_level, n_features, image_shape=None, units=None):
         super().__init__()
+        self.units = units
         self.draw = draw
         self.noise_level = noise_level
         self.image_shape = image_shape
-        for name in _NEEDS.get(draw, ("mean", "scale")):
+        for name in _NEEDS.get(draw, ()):
             self.register_buffer(name, torch.zeros(() if name == "scale" else n_features, dtype=torch.float32, device="cpu"))
 
     def set_data(self, **values):
@@ -46,8 +50,8 @@ class Corruption(nn.Module):
 
         Parameters
         ----------
-        mean, scale : ndarray, float
-            Of the unit: ``u = (x - mean) / scale``. The others are in units of u.
+        scale : float
+            Of the units. The others are in units of u.
         lower, upper : ndarray
             Bounds that additive noise stays within, infinite where there is none.
         low, high : ndarray
@@ -107,7 +111,7 @@ def _uniform(u, rng):
 
 
 def by_function(function, shape=None):
-    """A draw by a user's function ``(X, random_state) -> X_damaged`` on arrays in the unit of the data.
+    """A draw by a user's function ``(X, random_state) -> X_damaged`` on float64 arrays in the units of X.
 
     Parameters
     ----------
@@ -118,7 +122,9 @@ def by_function(function, shape=None):
     name = getattr(function, "__name__", repr(function))
 
     def draw(corruption, u, rng):
-        X = (corruption.mean + corruption.scale * u).numpy(force=True)
+        # In float64: at a large offset, float32 has no digits left for what differs between samples.
+        units = corruption.units
+        X = units.mean + units.scale * u.numpy(force=True).astype(np.float64)
         given = X if shape is None else X.reshape(len(X), *shape)
         seed = torch.randint(2**31 - 1, (), generator=rng, device=u.device).item()
         damaged = np.asarray(function(given, np.random.RandomState(seed)))
@@ -128,12 +134,11 @@ def by_function(function, shape=None):
             )
         if not np.isfinite(damaged).all():
             raise ValueError(f"corruption={name} returned NaN or infinity: return finite values.")
-        damaged = torch.from_numpy(damaged.reshape(X.shape).astype(X.dtype)).to(u.device)
-        return (damaged - corruption.mean) / corruption.scale
+        return torch.from_numpy((damaged.reshape(X.shape) - units.mean) / units.scale).to(u)
 
     return draw
 
 
 CORRUPTIONS = {"erase": erase, "gaussian": gaussian, "masking": masking, "salt_and_pepper": salt_and_pepper}
-# What each draws from; a user's function takes the unit of the data.
+# What each draws from.
 _NEEDS = {erase: ("fill",), gaussian: ("scale", "lower", "upper"), masking: ("fill",), salt_and_pepper: ("low", "high")}

@@ -1,29 +1,33 @@
 import numpy as np
 import pytest
 
-from skae._border import Border, Rows, measure
+from skae._data.datasets import SampleDataset
+from skae._data.moments import Moments, chunks_of
+from skae._data.standardizer import Standardizer
 
 ABOUT_THE_SCALE = "too large to train on.*StandardScaler or RobustScaler"
 
 
-def _border(X, **options):
-    return measure(X, **{"standardize": True, "bounded": False} | options)[0]
+def _moments(X, chunk_size=1024):
+    return Moments.of(chunks_of(X, chunk_size), cross=False)
+
+
+def _standardizer(X, **options):
+    return Standardizer.of(_moments(X), **{"centered": True, "bounded": False} | options)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("chunk_size", [7, 1024])
 def test_mean_and_scale_are_those_of_the_rows(cancer, dtype, chunk_size):
     X = (3 * cancer + np.arange(30)).astype(dtype)
-    border, mean = measure(X, standardize=True, bounded=False, chunk_size=chunk_size)
-    np.testing.assert_allclose(mean, X.astype(float).mean(axis=0), rtol=1e-9)
-    np.testing.assert_array_equal(border.mean, mean)
-    assert border.scale == pytest.approx(np.sqrt(X.astype(float).var(axis=0).mean()), rel=1e-6)
+    standardizer = Standardizer.of(_moments(X, chunk_size), centered=True, bounded=False)
+    np.testing.assert_allclose(standardizer.mean, X.astype(float).mean(axis=0), rtol=1e-9, atol=1e-15)
+    assert standardizer.scale == pytest.approx(np.sqrt(X.astype(float).var(axis=0).mean()), rel=1e-6)
 
 
 def test_unstandardised_data_stay_as_they_are(digits):
-    border, mean = measure(digits / 16, standardize=False, bounded=False)
-    np.testing.assert_allclose(mean, digits.mean(axis=0) / 16)
-    np.testing.assert_array_equal(border.standardize(digits / 16), digits / 16)
+    standardizer = _standardizer(digits / 16, centered=False)
+    np.testing.assert_array_equal(standardizer.transform(digits / 16), digits / 16)
 
 
 @pytest.mark.parametrize(
@@ -31,30 +35,32 @@ def test_unstandardised_data_stay_as_they_are(digits):
 )
 def test_round_trip(cancer, dtype, offset, tolerance):
     X = (5 * cancer + offset).astype(dtype)
-    border = _border(X)
-    U = border.standardize(X)
+    standardizer = _standardizer(X)
+    U = standardizer.transform(X)
     assert U.dtype == dtype
     assert U.mean() == pytest.approx(0, abs=1e-6)
     assert np.square(U.astype(float)).mean() == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(border.unstandardize(U), X, atol=tolerance * 5, rtol=1e-6 if dtype == np.float32 else 1e-15)
+    np.testing.assert_allclose(
+        standardizer.inverse_transform(U), X, atol=tolerance * 5, rtol=1e-6 if dtype == np.float32 else 1e-15
+    )
 
 
 def test_float32_rows_are_centred_without_loss_at_a_large_offset(cancer):
     X = (cancer + 1e5).astype(np.float32)
     exact = X.astype(float) - X.astype(float).mean(axis=0)
-    border = _border(X)
-    np.testing.assert_allclose(border.standardize(X) * border.scale, exact, atol=2e-6 * np.abs(exact).max())
+    standardizer = _standardizer(X)
+    np.testing.assert_allclose(standardizer.transform(X) * standardizer.scale, exact, atol=2e-6 * np.abs(exact).max())
 
 
 def test_constant_data_have_scale_one():
-    border = _border(np.full((10, 3), 4.0))
-    assert border.scale == 1
-    np.testing.assert_array_equal(border.standardize(np.full((2, 3), 4.0)), 0)
+    standardizer = _standardizer(np.full((10, 3), 4.0))
+    assert standardizer.scale == 1
+    np.testing.assert_array_equal(standardizer.transform(np.full((2, 3), 4.0)), 0)
 
 
-def test_unstandardize_stays_within_the_bounds():
-    border = Border(np.array([1.0, 1.0]), 2.0, np.array([0.0, -np.inf]), np.array([np.inf, 3.0]))
-    np.testing.assert_array_equal(border.unstandardize(np.array([[-5.0, -5.0], [5.0, 5.0]])), [[0, -9], [11, 3]])
+def test_inverse_transform_stays_within_the_bounds():
+    standardizer = Standardizer(np.array([1.0, 1.0]), 2.0, np.array([0.0, -np.inf]), np.array([np.inf, 3.0]))
+    np.testing.assert_array_equal(standardizer.inverse_transform(np.array([[-5.0, -5.0], [5.0, 5.0]])), [[0, -9], [11, 3]])
 
 
 @pytest.mark.parametrize(
@@ -66,39 +72,39 @@ def test_unstandardize_stays_within_the_bounds():
     ],
 )
 def test_is_bounded(lower, upper, expected):
-    assert Border(np.zeros(2), 1.0, np.array(lower), np.array(upper)).is_bounded is expected
+    assert Standardizer(np.zeros(2), 1.0, np.array(lower), np.array(upper)).is_bounded is expected
 
 
 def test_standardized_bounds_are_the_bounds_in_the_units_of_the_network():
-    border = Border(np.array([1.0, 2.0]), 2.0, np.array([0.0, -np.inf]), np.array([5.0, 8.0]))
-    lower, upper = border.standardized_bounds
+    standardizer = Standardizer(np.array([1.0, 2.0]), 2.0, np.array([0.0, -np.inf]), np.array([5.0, 8.0]))
+    lower, upper = standardizer.standardized_bounds
     np.testing.assert_array_equal(lower, [-0.5, -np.inf])
     np.testing.assert_array_equal(upper, [2.0, 3.0])
 
 
 def test_bounds_are_looked_for_only_where_asked(digits):
-    assert not _border(digits, bounded=False).is_bounded
-    np.testing.assert_array_equal(_border(digits, bounded=True).lower, 0)
-    np.testing.assert_array_equal(_border(digits, bounded=True, everywhere=True).upper, digits.max(axis=0))
+    assert not _standardizer(digits, bounded=False).is_bounded
+    np.testing.assert_array_equal(_standardizer(digits, bounded=True).lower, 0)
+    np.testing.assert_array_equal(_standardizer(digits, bounded=True, everywhere=True).upper, digits.max(axis=0))
 
 
 @pytest.mark.parametrize("factor", [1e200, 1e300])
 def test_overflowing_variance_is_refused(cancer, factor):
     with pytest.raises(ValueError, match="X has values " + ABOUT_THE_SCALE):
-        _border(cancer[:20] * factor)
+        _standardizer(cancer[:20] * factor)
 
 
 def test_rows_far_from_the_training_rows_are_refused_by_name(cancer):
-    border = _border(cancer)
-    border.check_range(cancer * 1e15, "X_val")
+    standardizer = _standardizer(cancer)
+    standardizer.check_range(_moments(cancer * 1e15), "X_val")
     with pytest.raises(ValueError, match="X_val has values " + ABOUT_THE_SCALE):
-        border.check_range(cancer * 1e25, "X_val")
+        standardizer.check_range(_moments(cancer * 1e25), "X_val")
 
 
 @pytest.mark.parametrize("positions", [3, slice(0, 4), np.array([0, 2])])
 def test_rows_leave_the_data_alone_however_they_are_asked_for(cancer, positions):
     before = cancer.copy()
-    Rows(cancer, _border(cancer), "cpu")[positions]
+    SampleDataset(cancer, _standardizer(cancer), "cpu")[positions]
     np.testing.assert_array_equal(cancer, before)
 
 
@@ -107,7 +113,7 @@ def test_rows_leave_the_data_alone_however_they_are_asked_for(cancer, positions)
 def test_rows_are_standardised_batch_by_batch_in_float32(cancer, dtype, order):
     X = np.array(cancer * 3 + 2, dtype=dtype, order=order)
     before = X.copy()
-    rows = Rows(X, _border(X), "cpu", np.array([5, 1, 9, 20]))
+    rows = SampleDataset(X, _standardizer(X), "cpu", np.array([5, 1, 9, 20]))
     assert len(rows) == 4
     u, target = rows[np.array([3, 0])]
     expected = (X[[20, 5]] - X.astype(float).mean(axis=0)) / np.sqrt(X.astype(float).var(axis=0).mean())
@@ -118,6 +124,6 @@ def test_rows_are_standardised_batch_by_batch_in_float32(cancer, dtype, order):
 
 
 def test_rows_default_to_all(cancer):
-    rows = Rows(cancer, _border(cancer), "cpu")
+    rows = SampleDataset(cancer, _standardizer(cancer), "cpu")
     assert len(rows) == len(cancer)
     assert rows[0:10][0].shape == (10, 30)

@@ -9,6 +9,7 @@ to what ``reference`` computes; ``tolerated`` says what the loss at each depth m
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss
@@ -53,8 +54,10 @@ class Reconstruction(nn.Module):
 
     def reference(self, batches, n_rows):
         """Loss of predicting the mean row; 1 where there is but one row."""
-        mean = sum(target.sum(0, dtype=torch.float64) for _, target in batches) / n_rows
-        losses = (float(self.loss(mean.to(y.dtype).expand_as(y), y)) * len(y) for _, y in batches)
+        # Summed on the host: not every device has float64.
+        mean = sum(target.numpy(force=True).sum(axis=0, dtype=np.float64) for _, target in batches) / n_rows
+        mean = torch.from_numpy(mean.astype(np.float32))
+        losses = (float(self.loss(mean.to(y).expand_as(y), y)) * len(y) for _, y in batches)
         return sum(losses) / n_rows or 1.0
 
     def score(self, loss, reference):
@@ -63,7 +66,7 @@ class Reconstruction(nn.Module):
 
     def tolerated(self, start, reference):
         """Losses at each depth (n_depths,) as at the start, or enough."""
-        return start.clamp(min=(1 - self.enough) * reference)
+        return np.maximum(start, (1 - self.enough) * reference)
 
 
 class NegativeELBO(nn.Module):
@@ -203,4 +206,4 @@ def _log_densities(module, z, target, cut=None):
 
 def _groups(noise, target):
     """Draws (n_draws, 1, k) in the dtype of the rows, so many together as give a bounded number of values."""
-    return noise[:, None].to(target).split(max(1, _VALUES_OF_DRAWS // target.numel()))
+    return noise.to(target)[:, None].split(max(1, _VALUES_OF_DRAWS // target.numel()))

@@ -1,0 +1,1 @@
+"""The linear models at which training starts."""
