@@ -9,6 +9,7 @@ from skae._plot._loss_curve import LossCurveDisplay
 from skae._plot._reconstruction import ReconstructionDisplay
 from skae._scores import reconstruction_score
 from skae._vae import VAETransformer
+from skae._version import __version__ as __version__
 
 __all__ = [
     "AutoencoderTransformer",
@@ -21,4 +22,3 @@ __all__ = [
     "VAETransformer",
     "reconstruction_score",
 ]
-__version__ = "0.1.0"

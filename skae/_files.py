@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from sklearn.exceptions import InconsistentVersionWarning
 
-import skae
 from skae._training import find_device, make_net
+from skae._version import __version__
 
 _CURVES = ("loss_curve_", "validation_scores_")
 
@@ -19,7 +19,7 @@ class FileMixin:
     """Pickling, which joblib, skops and `copy` use too, for an estimator with a net."""
 
     def __getstate__(self):
-        state = super().__getstate__() | {"_skae_version": skae.__version__}
+        state = super().__getstate__() | {"_skae_version": __version__}
         if "net_" in state:
             if self.skorch_callbacks:
                 state["skorch_callbacks"] = [_before_fit(callback) for callback in self.skorch_callbacks]
@@ -31,11 +31,11 @@ class FileMixin:
     def __setstate__(self, state):
         state = dict(state)
         version = state.pop("_skae_version", "unknown")
-        if version != skae.__version__:
+        if version != __version__:
             name = type(self).__name__
             warnings.warn(
                 InconsistentVersionWarning(
-                    estimator_name=name, current_sklearn_version=skae.__version__, original_sklearn_version=version
+                    estimator_name=name, current_sklearn_version=__version__, original_sklearn_version=version
                 ),
                 stacklevel=2,
             )
@@ -50,7 +50,7 @@ class FileMixin:
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, zlib.error) as error:
             raise ValueError(
                 f"This is no whole {type(self).__name__}: its weights, sizes and history do not make a network. The file is"
-                f" damaged or changed, or of another version (it says {version}, here is {skae.__version__})."
+                f" damaged or changed, or of another version (it says {version}, here is {__version__})."
             ) from error
 
     def _check_lengths(self):

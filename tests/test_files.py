@@ -24,7 +24,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from skorch.callbacks import Callback, LRScheduler
 
 import skae
-from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
+from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer, _files
 
 ROOT = Path(__file__).parent.parent
 DENSE = {"hidden_layer_sizes": (16,)}
@@ -264,7 +264,7 @@ def test_skops_has_only_our_types_to_trust(fitted, name, tmp_path):
 @pytest.mark.parametrize("way", sorted(DUMP))
 def test_another_version_is_warned_of(fitted, pixels, tmp_path, monkeypatch, way):
     estimator = fitted["dense"]
-    monkeypatch.setattr(skae, "__version__", "0.0.7")
+    monkeypatch.setattr(_files, "__version__", "0.0.7")
     DUMP[way](estimator, tmp_path / "file")
     monkeypatch.undo()
     with pytest.warns(InconsistentVersionWarning) as caught:
