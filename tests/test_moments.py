@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skae._data.moments import Moments, chunks_of, one_blas_thread
 
@@ -78,10 +78,11 @@ def test_samples_are_neither_changed_nor_looked_at_twice(X):
     np.testing.assert_array_equal(X, before)
 
 
-def test_blas_has_its_threads_again_after_an_error():
-    def threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+def threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
+
+def test_blas_has_its_threads_again_after_an_error():
     def fail():
         with one_blas_thread():
             assert set(threads()) == {1}
@@ -91,3 +92,14 @@ def test_blas_has_its_threads_again_after_an_error():
     with pytest.raises(KeyError):
         fail()
     assert threads() == before
+
+
+def test_blas_has_its_threads_again_after_fits_that_overlap():
+    with threadpool_limits(2, user_api="blas"):
+        before, first, second = threads(), one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(threads()) == {1}
+        second.__exit__(None, None, None)
+        assert threads() == before == [2] * len(before)

@@ -40,7 +40,7 @@ class SampleDataset(torch.utils.data.Dataset):
 
     def _fetch(self, X, standardizer, positions):
         u = standardizer.transform_in_place(_gather(X, positions))
-        return torch.from_numpy(u).to(torch.float32).to(self.device)
+        return torch.from_numpy(u).to(torch.float32).to(self.device)  # cast first: not every device has float64
 
     def with_standardizer(self, standardizer):
         """The same samples in other units."""

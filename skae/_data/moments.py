@@ -1,7 +1,9 @@
 """Moments: what one pass over the samples finds out about their features, mergeable over any parts of the samples."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
@@ -56,7 +58,7 @@ class Moments:
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # values that overflow are refused later
             for chunk in chunks:
                 n, n_features = chunk.shape
-                if len(space) <= n:  # memory that is used again: to get it anew takes as long as the sums
+                if len(space) <= n:  # memory that is used again: to get more takes as long as the sums
                     space = np.empty((n + 1, n_features))
                 part = cls._of_chunk(chunk, space[:n], with_squares=not cross)
                 if cross:
@@ -115,9 +117,29 @@ def _add_products(scatter, deviations):
     return dsyrk(1.0, deviations.T, 1.0, scatter, overwrite_c=1)
 
 
+@contextmanager
 def one_blas_thread():
-    """Let numpy and scipy compute with one thread meanwhile: more would spin on and slow down the first batches."""
-    return _threadpools().limit(limits=1, user_api="blas")
+    """Let numpy and scipy compute with one thread meanwhile: more would spin on and slow down the first batches.
+
+    The number is one of the whole process. Of several threads that are in here, the first sets it and the last restores it:
+    each for itself would restore what another has set.
+    """
+    with _LOCK:
+        if not _INSIDE:
+            _INSIDE.append(_threadpools().limit(limits=1, user_api="blas"))
+        else:
+            _INSIDE.append(None)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            if len(_INSIDE) == 1:
+                _INSIDE[0].restore_original_limits()
+            _INSIDE.pop()
+
+
+_LOCK = Lock()
+_INSIDE = []  # the limiter, and None for each further thread
 
 
 @cache

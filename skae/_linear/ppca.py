@@ -36,14 +36,14 @@ class ProbabilisticPCA:
     n_left: int
 
     def padded(self, n_components):
-        """Encoder, decoder and variance of the code of so many components: those past the rank have no weight."""
+        """Encoder, decoder and variance of a code of that many components: those past the rank have no weight."""
         n_past = n_components - len(self.eigenvalues)
         decoder = np.pad(self.components.T * np.sqrt(self.eigenvalues - self.noise_variance), ((0, 0), (0, n_past)))
         eigenvalues = np.pad(self.eigenvalues, (0, n_past), constant_values=self.noise_variance)
         return (decoder / eigenvalues).T, decoder, self.noise_variance / eigenvalues
 
     def noise_variances(self, n_components):
-        """Noise variance of the model of the first 1, 2, ... components, up to so many."""
+        """Noise variance of the model of the first 1, 2, ... components, up to that many."""
         rank = len(self.eigenvalues)
         past = np.append(self.eigenvalues[::-1].cumsum()[-2::-1], 0.0)  # variance of the components past each
         n_left = self.n_left + np.arange(rank)[::-1]
