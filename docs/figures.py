@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 DOCS = Path(__file__).resolve().parent
-PAGES = [DOCS / "index.md", DOCS / "guide.md", *sorted((DOCS / "guide").glob("*.md"))]
+PAGES = [DOCS / "index.md", DOCS / "guide.md", DOCS / "architecture.md", *sorted((DOCS / "guide").glob("*.md"))]
 FILES = [*sorted((DOCS.parent / "benchmarks" / "results").glob("*.csv")), DOCS / "pictures" / "figures.csv"]
 COMMENT = r"(?P<comment><!-- \{(?P<what>.+?)(?::(?P<format>[.,\d]*[df%]))?\} -->)"
 FIGURE = re.compile(rf"{COMMENT}-?[\d.,]*\d%?")

@@ -1,7 +1,7 @@
 """The dense autoencoder."""
 
+from skae import _parameters
 from skae._base import BaseAutoencoder
-from skae._kinds import Dense
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -168,8 +168,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     total                                322
     """
 
-    _parameter_constraints: dict = {**BaseAutoencoder._parameter_constraints, **Dense.constraints}
-    _kind = "dense"
+    _parameter_constraints: dict = {**BaseAutoencoder._parameter_constraints, **_parameters.DENSE}
 
     def __init__(
         self,
@@ -211,3 +210,6 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.device = device
         self.skorch_callbacks = skorch_callbacks
         self.verbose = verbose
+
+    def _make_network(self):
+        return _parameters.dense_network(self)

@@ -1,10 +1,8 @@
 """The convolutional autoencoder."""
 
-from sklearn.utils._param_validation import StrOptions
-
+from skae import _parameters
 from skae._base import BaseAutoencoder
 from skae._images import ImageInput
-from skae._kinds import Conv
 
 
 class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
@@ -195,11 +193,10 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        **Conv.constraints,
-        "n_components": [*BaseAutoencoder._parameter_constraints["n_components"], StrOptions({"spatial"})],
+        **_parameters.CONV,
+        **_parameters.SPATIAL,
         "image_shape": ["array-like", None],
     }
-    _kind = "conv"
 
     def __init__(
         self,

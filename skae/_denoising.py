@@ -1,29 +1,23 @@
 """The denoising autoencoder."""
 
 import math
-from dataclasses import replace
+from functools import partial
 from numbers import Real
 
 import numpy as np
-import torch
-from sklearn.base import _fit_context
-from sklearn.utils import check_array, gen_batches
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _get_feature_names, check_is_fitted
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
 
-from skae._base import BaseAutoencoder, unchanged_on_failure
-from skae._data.datasets import CorruptedDataset
+from skae import _parameters
+from skae._base import BaseAutoencoder
+from skae._compat import Interval, StrOptions, check_sample_weight, fit_context, get_feature_names
+from skae._data.corruptions import CORRUPTIONS, FRACTIONAL, Function, Ranges
+from skae._files import unchanged_on_failure
 from skae._images import OptionalImageInput, flatten
-from skae._kinds import Conv, Dense
 from skae._linear import reduced_rank
-from skae._linear.pca import MAX_FEATURES_OF_SCATTER
-from skae._nn.corruptions import CORRUPTIONS, Corruption, by_function, none
-from skae._training import ambient_state_set
-
-_SHARES = {"erase", "masking", "salt_and_pepper"}  # whose noise_level is a share
-_MIN_DRAWS = 20  # damaged copies per feature from which the linear start is computed, where there are fewer rows
-_MAX_DRAWS = 20
-_CORRUPTED = ("validation", "described")  # datasets whose samples are corrupted as they are fetched
+from skae._linear.pca import MAX_FEATURES_OF_SCATTER, pca
+from skae._nn.modes import without_ambient_state
+from skae._preparation import Samples
 
 
 class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
@@ -177,10 +171,10 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        **Dense.constraints,
-        **Conv.constraints,
-        "n_components": [*BaseAutoencoder._parameter_constraints["n_components"], StrOptions({"spatial"})],
-        "corruption": [StrOptions(set(CORRUPTIONS)), callable, None],
+        **_parameters.DENSE,
+        **_parameters.CONV,
+        **_parameters.SPATIAL,
+        "corruption": [StrOptions(CORRUPTIONS.keys()), callable, None],
         "noise_level": [Interval(Real, 0, None, closed="left")],
         "image_shape": ["array-like", StrOptions({"auto"}), None],
     }
@@ -242,8 +236,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         self.skorch_callbacks = skorch_callbacks
         self.verbose = verbose
 
-    def _check_combinations(self):
-        super()._check_combinations()
+    def _check_parameters(self):
+        super()._check_parameters()
         if self.image_shape_ is None:
             for name, value in {"corruption": "erase", "n_components": "spatial"}.items():
                 if getattr(self, name) == value:
@@ -251,13 +245,13 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
                         f"{name}={value!r} is for images: give X as (n, height, width) or (n, height, width, channels), or"
                         f" image_shape, or choose another {name}."
                     )
-        if isinstance(self.corruption, str) and self.corruption in _SHARES and self.noise_level > 1:
+        if isinstance(self.corruption, str) and self.corruption in FRACTIONAL and self.noise_level > 1:
             raise ValueError(
                 f"noise_level={self.noise_level!r} is no share, as corruption={self.corruption!r} takes it: give a number"
                 " from 0 to 1."
             )
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, X_target=None, X_val=None, X_val_target=None):
         """Train on the rows of X.
 
@@ -291,25 +285,25 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         sklearn.exceptions.ConvergenceWarning
             If the loss is no longer finite; the best epoch until then is kept.
         """
-        with unchanged_on_failure(self), ambient_state_set():
+        with unchanged_on_failure(self), without_ambient_state():
             self._is_paired = X_target is not None
-            device, rows = self._validate(X)
-            X_val = self._validate_validation_rows(X_val, rows)
-            target, target_val = self._validate_targets(rows, X_target, X_val, X_val_target)
+            device, given = self._validate(X)
+            X_val = self._validate_validation_set(X_val, given)
+            target, target_val = self._validate_targets(given, X_target, X_val, X_val_target)
             clean, metadata = (X_target, {"X_target": X_target}) if self._is_paired else (X, None)
-            told = {"estimator": self, "X": X, "y": clean if y is None else y, "metadata": metadata}
-            self._fit(rows, target, X_val, target_val, device, told)
+            callback_kwargs = {"estimator": self, "X": X, "y": clean if y is None else y, "metadata": metadata}
+            self._fit(Samples.of(given, target, X_val, target_val), device, callback_kwargs)
         return self
 
     def _validate_targets(self, X, X_target, X_val, X_val_target):
         if not self._is_paired:
             if X_val_target is not None:
                 raise ValueError("X_val_target is given, but X_target is not: give both, or neither.")
-            return X, X_val
+            return None, None
         if (X_val is None) != (X_val_target is None):
             raise ValueError("X_val and X_val_target belong together where X_target is given: give both, or neither.")
         target, self._output_shape = self._validate_target("X_target", X_target, X)
-        self._target_names = _get_feature_names(X_target)
+        self._target_names = get_feature_names(X_target)
         if X_val is None:
             return target, None
         target_val, _ = self._validate_target("X_val_target", X_val_target, X_val)
@@ -336,61 +330,33 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
     # Parts
 
-    def _describe_parts(self):
-        corrupts = not self._is_paired and self.corruption is not None
-        return super()._describe_parts() | {
-            "corruption": self.corruption if corrupts else None,
-            "noise_level": float(self.noise_level),
-            "input_shape": self._output_shape,
-        }
+    def _uses_scatter(self, n_samples, n_features, n_outputs):
+        return self.init == "pca" and max(n_features, n_outputs) <= MAX_FEATURES_OF_SCATTER
 
-    def _corruption(self, architecture):
-        corruption = architecture["corruption"]
-        if corruption is None:
-            return super()._corruption(architecture)
-        draw = by_function(corruption, architecture["input_shape"]) if callable(corruption) else CORRUPTIONS[corruption]
-        sizes = architecture["n_features"], architecture.get("image_shape")
-        return Corruption(draw, architecture["noise_level"], *sizes, units=self._standardizer)
+    def _make_corruption(self, moments, target_standardizer):
+        self._corruption = None
+        if self._is_paired or self.corruption is None:
+            return None
+        if callable(self.corruption):
+            self._corruption = Function(self.corruption, self._output_shape)
+        else:
+            lower, upper = target_standardizer.lower, target_standardizer.upper
+            if self._is_sigmoid:
+                lower, upper = np.zeros_like(lower), np.ones_like(upper)
+            shape = None if self.image_shape_ is None else (*self.image_shape_, 1)[:3]
+            ranges = Ranges.of(moments, lower, upper, shape)
+            self._corruption = CORRUPTIONS[self.corruption](float(self.noise_level), ranges)
+        return self._corruption
 
-    @property
-    def _takes_scatter(self):
-        return False  # but that of corrupted samples
-
-    def _damage(self, module, data):
-        corruption = module.corruption
-        if not isinstance(corruption, Corruption):
-            return data
-        moments, lower, upper = data.linear.moments, self._target_standardizer.lower, self._target_standardizer.upper
-        if self._is_sigmoid:
-            lower, upper = np.zeros_like(lower), np.ones_like(upper)
-        low, high = moments.low, moments.high
-        values = {
-            "lower": lower,
-            "upper": upper,
-            "low": np.where(np.isfinite(lower), lower, low),
-            "high": np.where(np.isfinite(upper), upper, high),
-            "fill": np.where((low <= 0) & (high >= 0), 0.0, self.mean_),
-        }
-        _set_data(corruption, self._standardizer, values)
-        if self._architecture["anchored"]:  # the linear path sees damaged rows, whose mean may be another
-            rows = _chunks(data.train, corruption, data.seed)
-            shift = sum(u.double().sum(0) for u, _ in rows).numpy(force=True) / len(data.train)
-            self._standardizer = replace(self._standardizer, mean=self.mean_ + self._standardizer.scale * shift)
-            _set_data(corruption, self._standardizer, values)
-        datasets = {name: getattr(data, name).with_standardizer(self._standardizer) for name in ("train", *_CORRUPTED)}
-        datasets |= {name: CorruptedDataset(datasets[name], corruption, data.seed) for name in _CORRUPTED}
-        return data._replace(**datasets)
-
-    def _anchor(self, module, data):
-        n_draws = 1
-        if isinstance(module.corruption, Corruption):
-            n_draws = min(_MAX_DRAWS, math.ceil(_MIN_DRAWS * self.n_features_in_ / len(data.train)))
-        if max(self.n_features_in_, self._architecture["n_outputs"]) > MAX_FEATURES_OF_SCATTER:
-            encoder = super()._anchor(module, data).encoder
-            return reduced_rank.regression_on_codes(encoder, _chunks(data.train, module.corruption, data.seed))
-        rows = (pair for i in range(n_draws) for pair in _chunks(data.train, module.corruption, data.seed + i))
-        validation = list(_chunks(data.validation, none, data.seed))
-        return reduced_rank.reduced_rank(rows, validation, module.code_width)
+    def _start(self, module, data):
+        if data.joint is None:  # nothing is to be undone
+            super()._start(module, data)
+        elif data.joint.scatter is None:
+            encoder = pca(data.linear, self.n_components_).encoder
+            module.start_at(reduced_rank.regression_on_codes(encoder, data.pairs(data.train)))
+        else:
+            validation = data.pairs(data.validation)
+            module.start_at(reduced_rank.reduced_rank(*data.joint_in_network_units, validation, self.n_components_))
 
     # Apply
 
@@ -438,12 +404,10 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         ValueError
             If `fit` was given `X_target`, and here it is missing.
         """
-        X = self._validate_rows(X)
-        if X_target is not None:
-            target, _ = self._validate_target("X_target", X_target, X)
-            return float(self._scores_at([self.n_components_], X, target, sample_weight)[0])
-        self._check_unpaired()
-        return float(self._scores_at([self.n_components_], X, X, sample_weight, self._corrupt)[0])
+        X, target, corrupt = self._validate_for_score(X, X_target)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X)
+        return float(self._model.r2(X, target, sample_weight=sample_weight, corrupt=corrupt)[0])
 
     def score_samples(self, X):
         """Minus the mean squared error of each row against itself, undamaged; low means unusual.
@@ -489,19 +453,17 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         ValueError
             If the codes are not ordered, or `fit` was given `X_target`, and here it is missing.
         """
-        if X_target is None:
-            self._check_unpaired()
-        X = self._validate_rows(X)
+        X, target, corrupt = self._validate_for_score(X, X_target)
         self._check_ordered()
-        depths = range(1, self.n_components_ + 1)
-        if X_target is None:
-            return self._scores_at(depths, X, X, corrupt=self._corrupt)
-        target, _ = self._validate_target("X_target", X_target, X)
-        return self._scores_at(depths, X, target)
+        return self._model.r2(X, target, range(1, self.n_components_ + 1), corrupt=corrupt)
 
-    def _corrupt(self, module, u, start):
-        """Samples with a corruption that is the same at each call."""
-        return module.corruption(u, torch.Generator(u.device).manual_seed(self._seed + start))
+    def _validate_for_score(self, X, X_target):
+        """Samples, what they are to be reconstructed as, and how they are corrupted before: the same at each call."""
+        X = self._validate_samples(X)
+        if X_target is not None:
+            return X, self._validate_target("X_target", X_target, X)[0], None
+        self._check_unpaired()
+        return X, X, None if self._corruption is None else partial(_corrupt, self._corruption, self._seeds.corruption)
 
     def _check_unpaired(self):
         check_is_fitted(self)
@@ -512,16 +474,6 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             )
 
 
-def _set_data(corruption, standardizer, values):
-    """Set what a corruption needs of the data, in the units of the standardizer."""
-    corruption.units = standardizer
-    standardized = {name: (value - standardizer.mean) / standardizer.scale for name, value in values.items()}
-    corruption.set_data(scale=standardizer.scale, **standardized)
-
-
-def _chunks(rows, corruption, seed, chunk_size=1024):
-    """Pairs of damaged rows and targets."""
-    rng = torch.Generator(rows[np.arange(1)][0].device).manual_seed(seed)
-    for positions in gen_batches(len(rows), chunk_size):
-        u, target = rows[np.arange(positions.start, positions.stop)]
-        yield corruption(u, rng), target
+def _corrupt(corruption, seed, X, position):
+    """Samples with the corruption that the one at that position and those after it always get."""
+    return corruption(X, np.random.default_rng([seed, 4, position]))

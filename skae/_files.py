@@ -1,15 +1,16 @@
-"""Files: the fitted state as arrays and plain values, from which the net is made again on the device that is there."""
+"""The fitted state: in files as arrays and plain values, and as it was where a fit fails."""
 
 import json
 import warnings
 import zlib
+from contextlib import contextmanager
 from copy import copy
 
 import numpy as np
-import torch
 from sklearn.exceptions import InconsistentVersionWarning
 
-from skae._training import find_device, make_net
+from skae._model import Model
+from skae._training.net import find_device
 from skae._version import __version__
 
 _CURVES = ("loss_curve_", "validation_scores_")
@@ -23,9 +24,11 @@ class FileMixin:
         if "net_" in state:
             if self.skorch_callbacks:
                 state["skorch_callbacks"] = [_before_fit(callback) for callback in self.skorch_callbacks]
-            net = state.pop("net_")
-            state["_weights"] = weights_of(net.module_)
-            state["_history"] = zlib.compress(json.dumps(_plain(net.history)).encode())
+            history = state.pop("net_").history
+            state["_model"] = self._model.state()
+            state["_history"] = zlib.compress(json.dumps(_plain(history)).encode())
+        else:
+            state.pop("_model", None)  # of an earlier fit
         return state | {name: np.array(state[name]) for name in _CURVES if name in state}
 
     def __setstate__(self, state):
@@ -39,14 +42,15 @@ class FileMixin:
                 ),
                 stacklevel=2,
             )
-        weights, history = state.pop("_weights", None), state.pop("_history", None)
+        model, history = state.pop("_model", None), state.pop("_history", None)
         super().__setstate__(state | {name: state[name].tolist() for name in _CURVES if name in state})
         try:
-            if weights is not None:
-                self.net_ = self._restore_net(weights, json.loads(zlib.decompress(history)))
+            if model is not None:
+                model = Model.from_state(model, _available(self.device))
+                self._set_model(model, json.loads(zlib.decompress(history)))
                 self._check_lengths()
             elif "n_iter_" in state:
-                raise KeyError("_weights")
+                raise KeyError("_model")
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, zlib.error) as error:
             raise ValueError(
                 f"This is no whole {type(self).__name__}: its weights, sizes and history do not make a network. The file is"
@@ -58,18 +62,6 @@ class FileMixin:
         lengths = dict.fromkeys(_CURVES, self.n_iter_) | {"mean_": self.n_features_in_}
         if any(len(getattr(self, name)) != length for name, length in lengths.items()):
             raise ValueError("An array has another length.")
-
-    def _restore_net(self, weights, history):
-        """The net of the fitted architecture with those weights, ready to be applied."""
-        module, device = self._build(), _available(self.device)
-        weights = {name: torch.from_numpy(np.array(w, dtype=np.float32)) for name, w in weights.items()}
-        finite = {name for name, _ in module.named_parameters()}  # bounds of a corruption may be infinite
-        if any(w.isnan().any() or (name in finite and w.isinf().any()) for name, w in weights.items()):
-            raise ValueError("A weight is NaN or infinite.")
-        module.load_state_dict(weights, assign=True)
-        net = make_net(module.eval(), self._objective(), device)
-        net.history.extend(history)
-        return net
 
 
 def _available(device):
@@ -91,11 +83,6 @@ def _before_fit(callback):
     return callback
 
 
-def weights_of(module):
-    """Weights and other state of a module, as arrays."""
-    return {name: w.numpy(force=True) for name, w in module.state_dict().items()}
-
-
 def _plain(value):
     """What JSON has a word for: arrays and tensors as lists, and anything that is no plain value, or no key, as text."""
     if hasattr(value, "tolist"):
@@ -105,3 +92,25 @@ def _plain(value):
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+@contextmanager
+def unchanged_on_failure(estimator):
+    """Forget an earlier fit; put all attributes back if the block fails or is interrupted."""
+    before = dict(vars(estimator))
+    for name in before:
+        if name.endswith("_") and not name.startswith("_"):
+            delattr(estimator, name)
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def shallow_copy(estimator):
+    """Another estimator with the same attributes; `copy` would make its model anew."""
+    twin = object.__new__(type(estimator))
+    vars(twin).update(vars(estimator))
+    return twin

@@ -1,8 +1,8 @@
 """Frames: rows on their way out, in the container that scikit-learn's `set_output` names."""
 
 import torch
-from sklearn.utils._set_output import _get_container_adapter
-from sklearn.utils.validation import _get_feature_names
+
+from skae._compat import get_container_adapter, get_feature_names
 
 
 def in_container(rows, given, estimator, names):
@@ -21,7 +21,7 @@ def in_container(rows, given, estimator, names):
     names : ndarray of str or None
         Of the columns; None leaves them to the container.
     """
-    adapter = _get_container_adapter("transform", estimator)
+    adapter = get_container_adapter("transform", estimator)
     return rows if adapter is None or rows.ndim != 2 else adapter.create_container(rows, given, columns=names)
 
 
@@ -32,7 +32,7 @@ def as_array(X):
 
 def check_order(codes, names):
     """Refuse a frame whose columns have the names, but in another order, or not the first of them."""
-    given = _get_feature_names(codes)
+    given = get_feature_names(codes)
     if given is not None and set(given) <= set(names) and list(given) != list(names[: len(given)]):
         raise ValueError(
             f"X has the columns {_shown(given)}, but the codes are {_shown(names)}: select them in that order,"

@@ -3,9 +3,10 @@
 import math
 
 import numpy as np
+from sklearn.utils import check_array
 
 from skae._frames import as_array
-from skae._kinds import check_sizes
+from skae._parameters import check_sizes, conv_network, dense_network
 
 _MAX_COLOURS = 4  # red, green, blue and opacity
 
@@ -16,7 +17,7 @@ class ImageInput:
     It needs the parameter `image_shape` and sets `image_shape_`.
     """
 
-    def _to_rows(self, X, *, fitting=False):
+    def _to_samples(self, X, *, fitting=False):
         X, given = flatten(X, "X")
         if fitting:
             self.image_shape_ = self._find_shape(X, given)
@@ -42,8 +43,8 @@ class ImageInput:
                     f"image_shape={self.image_shape!r}, but X holds images of shape {given}: give one of the two."
                 )
             return given
-        if len(X.shape) != 2:  # for the validation of rows to refuse
-            return wanted
+        if len(X.shape) != 2:
+            check_array(X)  # which refuses it
         n_features = X.shape[1]
         if wanted is None:
             return self._shape_of_flat_rows(n_features)
@@ -59,8 +60,11 @@ class ImageInput:
         side = math.isqrt(n_features)
         return (side, side) if side * side == n_features else (1, n_features)
 
-    def _from_rows(self, X):
-        return X if self._output_shape is None else X.reshape(len(X), *self._output_shape)
+    def _make_network(self):
+        return conv_network(self)
+
+    def _from_samples(self, X_hat):
+        return X_hat if self._output_shape is None else X_hat.reshape(len(X_hat), *self._output_shape)
 
 
 class OptionalImageInput(ImageInput):
@@ -69,9 +73,8 @@ class OptionalImageInput(ImageInput):
     Flat rows are images where `image_shape` says so.
     """
 
-    @property
-    def _kind(self):
-        return "dense" if self.image_shape_ is None else "conv"
+    def _make_network(self):
+        return dense_network(self) if self.image_shape_ is None else super()._make_network()
 
     def _shape_of_flat_rows(self, n_features):
         return super()._shape_of_flat_rows(n_features) if self.image_shape == "auto" else None

@@ -1,32 +1,28 @@
 """The variational autoencoder."""
 
-import math
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import logsigmoid
 
-from skae._base import BaseAutoencoder, check_count, check_unit_interval
-from skae._data.standardizer import Standardizer
+from skae import _parameters
+from skae._base import BaseAutoencoder
+from skae._compat import Interval, StrOptions, check_sample_weight
+from skae._data.datasets import Batch
+from skae._data.moments import Moments
 from skae._images import OptionalImageInput
-from skae._kinds import Conv, Dense
-from skae._linear.logistic import logistic_ppca
-from skae._linear.pca import LinearStart, row_lengths
-from skae._linear.ppca import ppca, probabilistic
-from skae._nn.latents import Gaussian
-from skae._nn.likelihoods import MIN_NOISE_VARIANCE, Bernoulli, GaussianNoise
-from skae._nn.objectives import NegativeELBO, importance_weighted_bound, matched_draws
-from skae._nn.outputs import OUTPUTS
-from skae._nn.pca_density import PCADensity
+from skae._likelihoods import LIKELIHOODS
+from skae._likelihoods.gaussian import MIN_NOISE_VARIANCE
+from skae._nn.objectives import expected_losses, importance_weighted_bound
+from skae._nn.vae import VAESpec
+from skae._parameters import check_count
 from skae._warnings import warn_caller
 
-_VALIDATION_PAIRS, _SCORE_PAIRS = 2, 32  # of draws of the code, which all rows share
-_NOT_OURS = {"code_activation", "loss"}  # parameters of the other estimators
-_ACTIVE = 0.01  # nats that a component in use tells of a row
+_N_SCORE_PAIRS = 32  # of draws of the code, which all samples share
+_MIN_ACTIVE_KL = 0.01  # nats of information about a sample, from which a component is in use
 
 
 class VAETransformer(OptionalImageInput, BaseAutoencoder):
@@ -212,10 +208,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     """
 
     _parameter_constraints: dict = {
-        **{k: v for k, v in BaseAutoencoder._parameter_constraints.items() if k not in _NOT_OURS},
-        **Dense.constraints,
-        **Conv.constraints,
-        "likelihood": [StrOptions({"bernoulli", "gaussian"})],
+        **_parameters.COMMON,
+        **_parameters.DENSE,
+        **_parameters.CONV,
+        "likelihood": [StrOptions(LIKELIHOODS.keys())],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "contamination": [Interval(Real, 0, 0.5, closed="both")],
@@ -282,30 +278,51 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     # Fit
 
-    _one_a_component = (*BaseAutoencoder._one_a_component, "kl_per_component_")
-    _is_sigmoid = False  # whose rows stay as they are; those of "bernoulli" are standardised on their way in
+    _per_component = (*BaseAutoencoder._per_component, "kl_per_component_")
 
-    def _check_start(self):
-        pass  # every likelihood has a start, and every output goes with it
+    def _check_parameters(self):
+        """Every likelihood has a start, and every output goes with it."""
 
-    def _own_target(self, X):
-        return X if self.likelihood == "bernoulli" else None  # in their own unit they are what standardised rows become
+    def _make_standardizers(self, samples, moments):
+        self._likelihood.check(moments, "X", "likelihood='gaussian'")
+        return self._likelihood.standardizers(moments, lambda moments: self._make_standardizer(moments, "X"))
 
-    def _make_standardizers(self, X, moments, target, X_val, target_val):
-        if self.likelihood == "gaussian":
-            return super()._make_standardizers(X, moments, target, X_val, target_val)
-        check_unit_interval(moments.low.min(), moments.high.max(), "X", "likelihood='gaussian'")
-        if X_val is not None:
-            check_unit_interval(X_val.min(), X_val.max(), "X_val", "likelihood='gaussian'")
-        return Standardizer.of(moments, centered=True, bounded=False), Standardizer.identity(X.shape[1])
+    def _check_samples(self, moments, name, standardizer):
+        self._likelihood.check(moments, name, "likelihood='gaussian'")
+        super()._check_samples(moments, name, standardizer)
+
+    def _max_components(self, n_samples):
+        return max(1, min(self.n_features_in_ // 2, n_samples - 1))  # near the number of features the density degenerates
+
+    def _make_spec(self, **common):
+        return VAESpec(
+            **common,
+            likelihood=self._likelihood,
+            beta=float(self.beta),
+            n_draws=int(self.n_draws),
+            contamination=float(self.contamination),
+        )
+
+    @property
+    def _likelihood(self):
+        return LIKELIHOODS[self.likelihood]
+
+    def _start(self, module, data):
+        self._likelihood.start(module, data.linear, self.n_components_)
+
+    def _truncated_model(self, n_components):
+        model = super()._truncated_model(n_components)
+        if self._model.spec.is_anchored and self.best_iter_ == 0:
+            self._model.spec.likelihood.start_prefix(self._model.module, model.module, n_components)
+        return model
 
     def _describe(self, data):
-        """Say what the components tell, and warn of a density or a code that is none."""
-        X, module = data.train.X, self.net_.module_
-        kl = self._apply(lambda module, u: module.code.kl(module.encoder(u)), X, self._standardizer.transform)
+        """Say what carries information, and warn of a density or a code that does not."""
+        X, module, likelihood = data.linear.source.to_array(), self._model.module, self._model.spec.likelihood
+        kl = self._model.apply(lambda module, u: module.inference(u).kl(), X)
         self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
-        self._summarize_code()
-        if self.likelihood == "gaussian" and module.output.noise_variance.item() < 2 * MIN_NOISE_VARIANCE:
+        n_active = _count_active(self.kl_per_component_)
+        if likelihood.is_degenerate(module):
             warn_caller(
                 f"The noise variance is held at its least, {MIN_NOISE_VARIANCE:g} of the mean feature variance, and"
                 " score depends on that: the density is degenerate. Either codes determine the rows: take a smaller"
@@ -313,113 +330,21 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 " differ widely in scale: standardise them, for instance with sklearn.preprocessing.StandardScaler.",
             )
             return
-        if self._architecture["anchored"]:
-            n_started = int((-logsigmoid(module.code.logit) / 2 > _ACTIVE).sum())  # each by its divergence
+        if self._model.spec.is_anchored:
+            n_started = _count_active(-logsigmoid(module.latent.logit) / 2)  # each by its divergence
         else:
             n_started = min(self.n_components_, self.n_features_in_, len(X) - 1)
-        if self.n_active_components_ < n_started / 2:
+        if n_active < n_started / 2:
             warn_caller(
-                f"{self.n_active_components_} of {self.n_components_} components are in use, of {n_started} that could be:"
+                f"{n_active} of {self.n_components_} components are in use, of {n_started} that could be:"
                 " the posterior of the others has collapsed to the prior. Try a beta smaller than"
                 f" {self.beta:g}, a smaller n_components or, where init is 'random', init='pca'.",
             )
 
-    def _most_components(self, n_rows):
-        return max(1, min(self.n_features_in_ // 2, n_rows - 1))  # near the number of features the density degenerates
-
-    def _summarize_code(self):
-        self.n_active_components_ = int((self.kl_per_component_ > _ACTIVE).sum())
-        if self._architecture["likelihood"] == "gaussian":
-            self.noise_variance_ = self.net_.module_.output.noise_variance.item() * self._standardizer.scale**2
-
-    def _describe_order(self, data):
-        if self._architecture["likelihood"] == "gaussian":
-            module = self.net_.module_
-            module.output.fill_between(module.code.depths.all)
-        super()._describe_order(data)
-
-    def _keep_components(self, n_components):
-        model = None
-        if self._has_start_density and self.best_iter_ == 0:  # each number of components has a model of its own
-            module = self.net_.module_
-            start = module.start_density.model(module.encoder.linear.weight[0::2], n_components)
-            model = probabilistic(*start, n_left=0)
-        super()._keep_components(n_components)
-        if model is not None:
-            self._start_at_model(self.net_.module_, model)
-        if hasattr(self, "kl_per_component_"):
-            self._summarize_code()
-
-    # Parts
-
-    def _describe_parts(self):
-        return {
-            "likelihood": self.likelihood,
-            "ordered": self.ordered or self._wants_share,
-            "output": self._clip_or_identity,
-            "beta": float(self.beta),
-            "n_draws": int(self.n_draws),
-            "contamination": float(self.contamination),
-        }
-
-    def _code(self, architecture):
-        return Gaussian(architecture["n_components"], self._depths(architecture))
-
-    def _output(self, architecture):
-        if architecture["likelihood"] == "bernoulli":
-            return Bernoulli(architecture["n_outputs"], architecture["anchored"])
-        n_depths = architecture["n_components"] if architecture["ordered"] else 1
-        return GaussianNoise(OUTPUTS[architecture["output"]](architecture["n_outputs"]), n_depths)
-
-    def _build(self, seed=None):
-        module = super()._build(seed)
-        if self._has_start_density:
-            module.start_density = PCADensity(self._architecture["n_components"])
-            module.encoder.trains_linear = False  # of the means it is that density's components, of the variances zero
-        return module
-
-    @property
-    def _has_start_density(self):
-        return self._architecture["likelihood"] == "gaussian" and self._architecture["anchored"]
-
-    def _start_at_anchor(self, module, data):
-        if self.likelihood == "bernoulli":
-            start = logistic_ppca(data.linear, self.n_components_)
-            module.output.start_at(start.offset)
-            self._start_at_linear(module, start.encoder, start.decoder, start.variance)
-        else:
-            model = ppca(data.linear, self.n_components_, least_noise_variance=MIN_NOISE_VARIANCE)
-            module.start_density.start_at(model, share=1 / (len(data.train.X) + 1))
-            self._start_at_model(module, model)
-
-    def _start_at_model(self, module, model):
-        """Make the networks those of probabilistic PCA."""
-        encoder, decoder, variance = model.padded(self.n_components_)
-        module.output.start_at(model.noise_variance, decoder)
-        self._start_at_linear(module, encoder, decoder, variance)
-
-    @staticmethod
-    def _start_at_linear(module, encoder, decoder, variance):
-        """Make the networks a linear encoder and decoder, and the variance of the code that of no sample in particular."""
-        scale, gain = row_lengths(encoder), row_lengths(decoder.T)
-        means = encoder / scale[:, None]
-        variances = np.zeros_like(means)  # do not depend on the row
-        in_turns = np.stack([means, variances], axis=1).reshape(-1, means.shape[1])
-        module.start_at(LinearStart(in_turns, decoder / gain))
-        module.code.start_at(variance, scale, gain)
-
-    def _objective(self):
-        return self._negative_elbo(self._architecture["beta"], _VALIDATION_PAIRS)
-
-    def _negative_elbo(self, beta, n_pairs):
-        noise = matched_draws(n_pairs, self.n_components_, self._seed)
-        architecture = self._architecture
-        return NegativeELBO(beta, architecture["n_draws"], noise, self._log_volume, architecture["contamination"])
-
-    @property
-    def _log_volume(self):
-        """Logarithm of the volume of the network's unit in that of the data."""
-        return self.n_features_in_ * math.log(self._target_standardizer.scale)
+    def _derive(self):
+        self.n_active_components_ = _count_active(self.kl_per_component_)
+        scale = self._model.standardizer.scale
+        vars(self).update(self._model.spec.likelihood.attributes(self._model.module, scale))
 
     # Apply
 
@@ -436,13 +361,13 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         mean, std : ndarray of shape (n_samples, n_components), of the dtype of X
             In units of the prior's standard deviation; the mean is what `transform` gives.
         """
-        X = self._validate_rows(X)
 
         def encode(module, u):
-            h = module.encoder(u)
-            return torch.cat([module.code.mean(h), module.code.log_deviation(h).exp()], dim=1)
+            posterior = module.inference(u)
+            return torch.cat([posterior.mean, posterior.log_std.exp()], dim=1)
 
-        mean, std = np.split(self._apply(encode, X, self._standardizer.transform), 2, axis=1)
+        X = self._validate_samples(X)
+        mean, std = np.split(self._model.apply(encode, X), 2, axis=1)
         return mean, std
 
     def transform(self, X):
@@ -482,7 +407,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         """
         scores = self.score_samples(X, n_importance_samples=n_importance_samples).astype(np.float64)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, scores)
+            sample_weight = check_sample_weight(sample_weight, scores)
         return float(np.average(scores, weights=sample_weight))
 
     def score_samples(self, X, *, n_importance_samples=None):
@@ -508,37 +433,31 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
            :arxiv:`1509.00519`
         """
-        X = self._validate_rows(X)
-        if self._architecture["likelihood"] == "bernoulli":
-            check_unit_interval(X.min(), X.max(), "X", "an estimator with likelihood='gaussian'")
-        if n_importance_samples is None:
-            objective = self._negative_elbo(1.0, _SCORE_PAIRS)
-
-            def bound(module, u, target):
-                return -objective.at_full_depth(module, u, target)
-        else:
+        X = self._validate_samples(X)
+        if n_importance_samples is not None:
             check_count("n_importance_samples", n_importance_samples)
+        self._model.spec.likelihood.check(Moments.of([X], cross=False), "X", "an estimator with likelihood='gaussian'")
+        scale, seeds = self._model.target_standardizer.scale, self._seeds
+        objective = self._model.spec.build_negative_elbo(scale, seeds.draws, 1.0, _N_SCORE_PAIRS)
+        if n_importance_samples is None:
+
+            def bound(module, batch):
+                return -expected_losses(module, objective, batch) + objective.log_volume
+        else:
             shape = (n_importance_samples, self.n_components_)
-            noise = torch.from_numpy(np.random.default_rng(self._seed).standard_normal(shape))
+            noise = torch.from_numpy(np.random.default_rng(seeds.draws).standard_normal(shape))
 
-            def bound(module, u, target):
-                return importance_weighted_bound(module, u, target, noise) - self._log_volume
+            def bound(module, batch):
+                return importance_weighted_bound(module, batch, noise)
 
-        if self._architecture["likelihood"] == "bernoulli":
-            return self._apply(
-                lambda module, rows: bound(module, *rows.chunk(2, dim=1)),
-                X,
-                lambda X: np.hstack([self._standardizer.transform(X), self._target_standardizer.transform(X)]),
-            )
+        def log_density(module, both):
+            batch = Batch(*both.chunk(2, dim=1))
+            return module.log_density(batch.input, bound(module, batch)) - objective.log_volume
 
-        def density(module, u):
-            bounds = bound(module, u, u)
-            if not self._has_start_density:
-                return bounds
-            components = module.encoder.linear.weight[0::2]  # the others are the variances'
-            return module.start_density(u, components, bounds + self._log_volume) - self._log_volume
-
-        return self._apply(density, X, self._standardizer.transform)
+        standardizers = self._model.standardizer, self._model.target_standardizer
+        return self._model.apply(
+            log_density, X, prepare=lambda X: np.hstack([standardizer.transform(X) for standardizer in standardizers])
+        )
 
     def sample(self, n_samples=1, random_state=None):
         """Rows from codes that are drawn from the prior.
@@ -579,7 +498,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         check_is_fitted(self)
         check_count("n_steps", n_steps, least=2)
         ends = np.vstack([self._validate_row("a", a), self._validate_row("b", b)])
-        mean = self._apply(lambda module, u: module.encode(u), ends, self._standardizer.transform)
+        mean = self._model.apply(lambda module, u: module.encode(u), ends)
         return self.inverse_transform(np.linspace(*mean, n_steps))
 
     def _validate_row(self, name, row):
@@ -589,4 +508,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         row = row[None] if len(row.shape) == 1 or tuple(row.shape) == self.image_shape_ else row
         if row.shape[0] != 1:
             raise ValueError(f"{name} has shape {row.shape}: give one row of {self.n_features_in_} values, or one image.")
-        return self._validate_rows(row)
+        return self._validate_samples(row)
+
+
+def _count_active(kl):
+    """Number of components of at least so much divergence from the prior."""
+    return int((kl > _MIN_ACTIVE_KL).sum())

@@ -4,28 +4,29 @@ import torch
 from scipy.special import expit
 
 from skae._data import bounds as _bounds
-from skae._data.moments import Moments, chunks_of
+from skae._data.moments import Moments
+from skae._data.sources import ArraySource
 from skae._nn.outputs import OUTPUTS, StraightThroughClip
 
 INF = np.inf
 
 
 def bounds(X, chunk_size=1024, **options):
-    return _bounds.bounds(Moments.of(chunks_of(X, chunk_size), cross=False), **options)
+    return _bounds.bounds(Moments.of(ArraySource(X).chunks(chunk_size), cross=False), **options)
 
 
-def _column(n_rows, n_on_bound):
-    """A column with `n_on_bound` rows at 0, its smallest value, and all others different."""
-    return np.r_[np.zeros(n_on_bound), np.linspace(1, 2, n_rows - n_on_bound)]
+def _column(n_samples, n_on_bound):
+    """A column with `n_on_bound` samples at 0, its smallest value, and all others different."""
+    return np.r_[np.zeros(n_on_bound), np.linspace(1, 2, n_samples - n_on_bound)]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
-    ("n_rows", "n_on_bound", "is_bound"),
+    ("n_samples", "n_on_bound", "is_bound"),
     [(100, 5, True), (100, 4, False), (1000, 50, True), (1000, 49, False), (20, 5, True), (20, 4, False), (200, 9, False)],
 )
-def test_a_side_is_bounded_where_five_percent_and_five_rows_sit_on_it(n_rows, n_on_bound, is_bound, sign):
-    lower, upper = bounds(sign * _column(n_rows, n_on_bound)[:, None])
+def test_a_side_is_bounded_where_five_percent_and_five_samples_sit_on_it(n_samples, n_on_bound, is_bound, sign):
+    lower, upper = bounds(sign * _column(n_samples, n_on_bound)[:, None])
     expected = {1: (0 if is_bound else -INF, INF), -1: (-INF, 0 if is_bound else INF)}[sign]
     assert (lower[0], upper[0]) == expected
 
@@ -34,7 +35,7 @@ def test_a_side_is_bounded_where_five_percent_and_five_rows_sit_on_it(n_rows, n_
 @pytest.mark.parametrize(("n_sharing", "is_shared"), [(1, False), (2, False), (3, True), (4, True), (6, True)])
 def test_an_extreme_shared_by_half_of_the_features_bounds_all_of_them(n_sharing, is_shared, side, rng):
     X = rng.uniform(1, 2, size=(200, 6))
-    X[0, :n_sharing] = 0  # one row each: too few to be a bound by themselves
+    X[0, :n_sharing] = 0  # one sample each: too few to be a bound by themselves
     lower, upper = bounds(X) if side == "lower" else (-b for b in reversed(bounds(-X)))
     np.testing.assert_array_equal(lower, np.full(6, 0.0 if is_shared else -INF))
     np.testing.assert_array_equal(upper, np.full(6, INF))

@@ -93,7 +93,7 @@ def _damaged(estimator, X):
     twin = deepcopy(estimator)
     twin.net_.module_.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].numpy()))
     twin.score(X)
-    return np.concatenate(seen) * twin._standardizer.scale + twin._standardizer.mean
+    return np.concatenate(seen) * twin._model.standardizer.scale + twin._model.standardizer.mean
 
 
 def test_start_of_many_features(pixels, monkeypatch):
@@ -177,7 +177,7 @@ def test_masked_features_are_zero_or_their_mean(rng, offset, masked):
     X = rng.uniform(-1, 1, size=(200, 4)) + offset
     recorder = Inputs()
     estimator = _make(2, noise_level=0.5, max_iter=1, skorch_callbacks=[recorder], init="random").fit(X)
-    seen = np.concatenate(recorder.inputs) * estimator._standardizer.scale + estimator._standardizer.mean
+    seen = np.concatenate(recorder.inputs) * estimator._model.standardizer.scale + estimator._model.standardizer.mean
     expected = X.mean(axis=0) if masked is None else np.full(4, masked)
     np.testing.assert_allclose(np.isclose(seen, expected, atol=1e-4).mean(axis=0), 0.5, atol=0.1)
 

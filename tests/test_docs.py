@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import pickle
 import pkgutil
 import re
 import runpy
@@ -18,17 +19,23 @@ import pytest
 from sklearn.base import BaseEstimator
 
 import skae
+from skae._data.corruptions import CORRUPTIONS
+from skae._likelihoods import LIKELIHOODS
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 FIGURES = runpy.run_path(str(ROOT / "docs" / "figures.py"))
 PAGES, FIGURE, TABLE, fill = (FIGURES[name] for name in ("PAGES", "FIGURE", "TABLE", "fill"))
 WHAT_PAGES_SAY = {  # by page, of the names that its code leaves
+    "architecture": lambda names: all(
+        fit.best_iter_ > 0 and _is_whole(fit, names.X) for fit in (names.denoiser, names.vae, names.gated)
+    ),
     "autoencoder": lambda names: names.autoencoder.best_iter_ > 0,
     "depth": lambda names: names.small.n_components_ == 4 and names.search.best_score_ > 0.8,
     "convolutional": lambda names: names.classifier.score(names.images[1200:], names.y[1200:]) > 0.8,
     "variational": lambda names: names.vae.score(names.held_out) > names.PCA(8).fit(names.X).score(names.held_out),
 }
+REGISTRIES = (CORRUPTIONS, LIKELIHOODS)  # which recipes add to
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 MODULES = ["skae", *(module.name for module in pkgutil.walk_packages(skae.__path__, "skae."))]
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
@@ -60,6 +67,22 @@ def test_readme_examples(block, capsys):
     assert autoencoder > pca
 
 
+def _is_whole(estimator, X):
+    """Whether its score is finite and a file has all of it."""
+    score = estimator.score(X)
+    return np.isfinite(score) and pickle.loads(pickle.dumps(estimator)).score(X) == score
+
+
+@pytest.fixture
+def _registries():
+    before = [dict(registry) for registry in REGISTRIES]
+    yield
+    for registry, entries in zip(REGISTRIES, before, strict=True):
+        registry.clear()
+        registry.update(entries)
+
+
+@pytest.mark.usefixtures("_registries")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_pages_run(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # where what is saved goes

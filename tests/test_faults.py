@@ -38,9 +38,11 @@ from skae import (
     DepthCurveDisplay,
     ReconstructionDisplay,
     VAETransformer,
-    _base,
+    _fitting,
+    _preparation,
     reconstruction_score,
 )
+from skae._data.sources import ArraySource
 
 ROOT = Path(__file__).parent.parent
 CLASSES = [
@@ -85,8 +87,8 @@ def test_training_needs_no_float64_on_the_device(cls, ordered, rng, monkeypatch)
 
     X = rng.normal(size=(60, 16)).astype(np.float32)
     expected = _make(cls, ordered=ordered).fit(X).score(X)
-    monkeypatch.setattr(_base, "fit_net", without_float64(_base.fit_net))
-    monkeypatch.setattr(cls, "_explained", without_float64(cls._explained))
+    monkeypatch.setattr(_fitting, "fit_net", without_float64(_fitting.fit_net))
+    monkeypatch.setattr(_fitting, "prefix_scores", without_float64(_fitting.prefix_scores))
     assert _make(cls, ordered=ordered).fit(X).score(X) == expected
 
 
@@ -297,14 +299,14 @@ def test_the_unit_of_an_input_is_nothing_to_the_start(pairs, unit):
 
 
 class Batches(Callback):
-    """Keeps the training samples of the first epoch."""
+    """Keeps what the training samples are to be reconstructed as in the first epoch."""
 
     def __init__(self):
         self.samples = []
 
     def on_batch_begin(self, net, batch=None, training=None, **kwargs):
         assert training
-        self.samples += [sample.tobytes() for sample in batch[0].numpy()]
+        self.samples += [sample.tobytes() for sample in batch[1].numpy()]
 
 
 @EACH
@@ -690,9 +692,9 @@ def test_an_interrupt_ends_the_fit_and_leaves_the_estimator_as_it_was(cls, digit
 
 
 def _with_nan_weights(state):
-    weights = {name: np.array(weight) for name, weight in state["_weights"].items()}
+    weights = {name: np.array(weight) for name, weight in state["_model"]["weights"].items()}
     next(iter(weights.values())).flat[0] = np.nan
-    return state | {"_weights": weights}
+    return state | {"_model": state["_model"] | {"weights": weights}}
 
 
 STATES = {
@@ -786,3 +788,114 @@ def test_tensors_are_taken_under_array_api_dispatch():
     environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# 4 and "Done when". What is known before the first gradient step, and how often X is read for it.
+
+
+@EACH
+def test_a_start_without_a_finite_score_is_refused(cls, digits, monkeypatch):
+    estimator = _make(cls).fit(digits)
+    before = estimator.transform(digits)
+
+    def start(self, module, data):
+        module.encoder.linear.weight.data.fill_(np.nan)
+        module.decoder.linear.weight.data.fill_(1.0)
+
+    monkeypatch.setattr(cls, "_start", start)
+    with pytest.raises(ValueError, match=r"the validation score is (nan|-?inf).*Rescale"):
+        estimator.fit(digits)
+    np.testing.assert_array_equal(estimator.transform(digits), before)
+
+
+class CountingSource(ArraySource):
+    """Counts how often each sample is read, until it is told to stop."""
+
+    counts = []
+
+    def __init__(self, X):
+        super().__init__(X)
+        self.n_reads = np.zeros(len(X), dtype=int)
+        self.counts.append(self)
+
+    def chunks(self, *args):
+        start = 0
+        for chunk in super().chunks(*args):
+            self.n_reads[start : start + len(chunk)] += 1
+            start += len(chunk)
+            yield chunk
+
+    def take(self, positions):
+        self.n_reads[positions] += 1
+        return super().take(positions)
+
+    def to_array(self):
+        self.n_reads += 1
+        return super().to_array()
+
+
+class FirstStep(Callback):
+    """Keeps how often samples had been read when the first gradient step came."""
+
+    def on_batch_begin(self, net, **kwargs):
+        if not hasattr(self, "n_reads"):
+            self.n_reads = CountingSource.counts[0].n_reads.copy()
+
+
+@EACH
+@pytest.mark.parametrize("ordered", [False, True])
+def test_x_is_read_once_before_the_first_step_beside_its_validation(cls, ordered, rng, monkeypatch):
+    X = rng.normal(size=(8000, 16))
+    CountingSource.counts.clear()
+    monkeypatch.setattr(_preparation, "ArraySource", CountingSource)
+    first = FirstStep()
+    _make(cls, max_iter=1, ordered=ordered, skorch_callbacks=[first]).fit(X)
+    assert first.n_reads.min() == 1
+    n_validation, n_prefetched = 800, 1024
+    assert (first.n_reads > 1).sum() == n_validation + n_prefetched
+    assert (first.n_reads > 2).sum() <= n_validation
+    assert len(CountingSource.counts) == 1
+
+
+# 20e. One seed for all that is drawn.
+
+
+@EACH
+def test_what_is_drawn_has_a_seed_of_its_own(cls, digits, monkeypatch):
+    seeds, make = {"torch": set(), "numpy": set()}, np.random.default_rng
+
+    class Generator(torch.Generator):
+        def manual_seed(self, seed):
+            seeds["torch"].add(seed)
+            return super().manual_seed(seed)
+
+    def default_rng(seed):
+        seeds["numpy"].add(seed if np.isscalar(seed) else tuple(seed))
+        return make(seed)
+
+    monkeypatch.setattr(torch, "Generator", Generator)
+    monkeypatch.setattr(np.random, "default_rng", default_rng)
+    _make(cls, max_iter=1).fit(digits)
+    # Weights and the noise of training; a density has fixed draws, too.
+    assert len(seeds["torch"]) == (3 if cls is VAETransformer else 2)
+    scalars = {seed for seed in seeds["numpy"] if np.isscalar(seed)}
+    assert len(scalars - {0}) == 2  # split and batches; the hashes of samples have the same factors in every fit
+    assert not seeds["torch"] & scalars
+    corruptions = seeds["numpy"] - scalars
+    if cls is DenoisingAutoencoder:
+        assert len(corruptions) == 4  # training, validation, what is described, and the start
+        assert not {seed for seed, _ in corruptions} & (seeds["torch"] | scalars)
+    else:
+        assert not corruptions
+
+
+# 16 and 17. Memory of what goes out, and of the linear start of a denoiser.
+
+
+def test_a_reconstruction_takes_no_more_than_itself(wide):
+    estimator = _make(AutoencoderTransformer, max_iter=0, validation_fraction=0.01).fit(wide)
+    estimator.reconstruct(wide[:10])
+    with _traced():
+        estimator.reconstruct(wide)
+        peak = tracemalloc.get_traced_memory()[1]
+    assert peak <= 1.2 * wide.nbytes + 2e6

@@ -9,6 +9,7 @@ import pickletools
 import subprocess
 import sys
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 
 import joblib
@@ -181,19 +182,19 @@ def test_wide_rows(name, n_components):
 @pytest.mark.parametrize(
     ("corruption", "needs"),
     [
-        ("masking", {"fill"}),
-        ("salt_and_pepper", {"low", "high"}),
-        ("gaussian", {"scale", "lower", "upper"}),
-        ("own", set()),  # the units, which the estimator has
+        ("masking", {"fraction", "low", "high"}),
+        ("salt_and_pepper", {"fraction", "low", "high"}),
+        ("gaussian", {"std", "lower", "upper"}),
+        ("own", {"function", "image_shape"}),
     ],
 )
 def test_no_bounds_and_of_a_corruption_what_it_draws_from(pixels, corruption, needs):
     corruption = _darken if corruption == "own" else corruption
     estimator = _fit(ESTIMATORS["denoising"], pixels, corruption=corruption, noise_level=0.1, max_iter=0)
     assert np.isfinite(estimator.net_.module_.output.upper.numpy()).any()
-    names = set(estimator.__getstate__()["_weights"])
-    assert not [name for name in names if name.startswith("output.")]
-    assert {name.removeprefix("corruption.") for name in names if name.startswith("corruption.")} == needs
+    state = estimator.__getstate__()
+    assert not [name for name in state["_model"]["weights"] if name.startswith(("output.", "corruption."))]
+    assert {field.name for field in fields(state["_corruption"])} == needs
     twin = pickle.loads(pickle.dumps(estimator))
     assert twin.score(pixels) == estimator.score(pixels)
     np.testing.assert_array_equal(twin.net_.module_.output.upper, estimator.net_.module_.output.upper)
@@ -307,15 +308,22 @@ def _without(state, key):
     return {name: value for name, value in state.items() if name != key}
 
 
+def _changed(part, change):
+    """A change of a part of the model's state."""
+    return lambda state: state | {"_model": state["_model"] | {part: change(state["_model"][part])}}
+
+
 DAMAGES = {
-    "no weights": lambda state: _without(state, "_weights"),
-    "a weight less": lambda state: state | {"_weights": _without(state["_weights"], "encoder.linear.weight")},
-    "a weight more": lambda state: state | {"_weights": state["_weights"] | {"more": np.zeros(3)}},
-    "no array": lambda state: state | {"_weights": state["_weights"] | {"encoder.linear.weight": "three"}},
-    "no sizes": lambda state: _without(state, "_architecture"),
-    "other sizes": lambda state: state | {"_architecture": state["_architecture"] | {"n_components": 5}},
-    "unknown kind": lambda state: state | {"_architecture": state["_architecture"] | {"kind": "round"}},
-    "no standardizer": lambda state: _without(state, "_target_standardizer"),
+    "no model": lambda state: _without(state, "_model"),
+    "no weights": lambda state: state | {"_model": _without(state["_model"], "weights")},
+    "a weight less": _changed("weights", lambda weights: _without(weights, "encoder.linear.weight")),
+    "a weight more": _changed("weights", lambda weights: weights | {"more": np.zeros(3)}),
+    "no array": _changed("weights", lambda weights: weights | {"encoder.linear.weight": "three"}),
+    "no sizes": lambda state: state | {"_model": _without(state["_model"], "spec")},
+    "other sizes": _changed("spec", lambda spec: spec.replace('"n_components": 3', '"n_components": 5')),
+    "unknown network": _changed("spec", lambda spec: spec.replace('"Dense"', '"Round"')),
+    "cut spec": _changed("spec", lambda spec: spec[:-1]),
+    "no standardizer": lambda state: state | {"_model": _without(state["_model"], "target_standardizer")},
     "no history": lambda state: _without(state, "_history"),
     "other history": lambda state: state | {"_history": b"epochs"},
 }

@@ -3,21 +3,58 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import skae
+from skae._base import BaseAutoencoder
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "skae").rglob("*.py"))
 DISPLAYS = sorted((ROOT / "skae" / "_plot").glob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
-NN = sorted((ROOT / "skae" / "_nn").glob("*.py"))
-# Which of our files each folder may import from: the arrows of the house, all of which point down.
-ARROWS = {"_data": {"_data"}, "_linear": {"_data", "_linear"}, "_nn": {"_nn"}}
-IN_FOLDERS = [path for folder in ARROWS for path in sorted((ROOT / "skae" / folder).glob("*.py"))]
+# The house from the ground up: what each file, or folder, may import of ours. All of it stands above, so no arrow points up.
+ARROWS = {
+    "_version": set(),
+    "_compat": set(),
+    "_warnings": set(),
+    "_scores": set(),
+    "_summary": set(),
+    "_data": set(),
+    "_nn": set(),
+    "_linear": {"_data"},
+    "_likelihoods": {"_data", "_linear"},
+    "_training": {"_nn", "_warnings"},
+    "_model": {"_likelihoods", "_nn", "_scores"},
+    "_preparation": {"_data", "_linear"},
+    "_frames": {"_compat"},
+    "_parameters": {"_compat", "_nn"},
+    "_images": {"_frames", "_parameters"},
+    "_files": {"_model", "_training", "_version"},
+    "_fitting": {"_compat", "_data", "_files", "_model", "_nn", "_parameters", "_preparation", "_training", "_warnings"},
+    "_base": {
+        "_compat",
+        "_data",
+        "_files",
+        "_fitting",
+        "_frames",
+        "_linear",
+        "_nn",
+        "_parameters",
+        "_preparation",
+        "_summary",
+    },
+    "_autoencoder": {"_base", "_parameters"},
+    "_conv": {"_base", "_images", "_parameters"},
+    "_denoising": {"_base", "_compat", "_data", "_files", "_images", "_linear", "_nn", "_parameters", "_preparation"},
+    "_vae": {"_base", "_compat", "_data", "_images", "_likelihoods", "_nn", "_parameters", "_warnings"},
+    "_plot": {"_compat", "_parameters", "_scores"},
+    "__init__": {"_autoencoder", "_conv", "_denoising", "_vae", "_plot", "_scores", "_version"},
+}
+FACES = ("_autoencoder", "_conv", "_denoising", "_vae")
 
 
 def _imports(path):
@@ -43,15 +80,48 @@ def test_imports_are_found(tmp_path):
     assert _packages(path) == {"os", "skae", "skorch"}
 
 
-def test_all_folders_are_there():
-    assert {path.parent.name for path in IN_FOLDERS} == set(ARROWS)
-    assert {"autoencoder", "latents", "likelihoods", "networks", "objectives", "outputs"} <= {path.stem for path in NN}
+def _part(path):
+    """The folder of a file within the package, or its own name."""
+    return path.relative_to(ROOT / "skae").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", IN_FOLDERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_arrows_point_down(path):
-    ours = {name for name in _imports(path) if name.partition(".")[0] == "skae"}
-    assert {name.split(".")[1] for name in ours} <= ARROWS[path.parent.name]
+def _ours(path):
+    """What a file imports of ours, each as far as it names a file."""
+    names = {name for name in _imports(path) if name.partition(".")[0] == "skae"}
+    return {name if _file(name) else name.rpartition(".")[0] for name in names}
+
+
+def _file(name):
+    path = ROOT.joinpath(*name.split("."))
+    return next((f for f in (path.with_suffix(".py"), path / "__init__.py") if f.exists()), None)
+
+
+def test_the_house_is_all_there_and_every_arrow_points_down():
+    assert {_part(path) for path in MODULES} == set(ARROWS)
+    parts = list(ARROWS)
+    for i, part in enumerate(parts):
+        assert ARROWS[part] <= set(parts[:i])
+
+
+@pytest.mark.parametrize("part", ARROWS)
+def test_each_part_imports_what_is_beneath_it_alone(part):
+    used = {name.split(".")[1] for path in MODULES if _part(path) == part for name in _ours(path)}
+    assert used - {part} == ARROWS[part]
+
+
+def test_no_imports_go_in_a_circle():
+    graph = {path: {_file(name) for name in _ours(path)} for path in MODULES}
+    assert all(None not in files for files in graph.values())
+    assert set(TopologicalSorter(graph).static_order()) >= set(MODULES)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_no_file_is_long(path):
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert n_lines < 420 if path.stem == "_base" else n_lines <= 400 or path.stem in FACES
+
+
+NN = sorted((ROOT / "skae" / "_nn").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", NN, ids=lambda path: path.stem)
@@ -65,12 +135,43 @@ def test_data_know_no_torch_modules(path):
 
 
 def test_training_alone_knows_skorch():
-    assert {path.stem for path in MODULES if "skorch" in _packages(path)} == {"_training"}
+    assert {_part(path) for path in MODULES if "skorch" in _packages(path)} == {"_training"}
 
 
-def test_training_knows_of_other_files_how_to_warn_only():
-    ours = {name for name in _imports(ROOT / "skae" / "_training.py") if name.startswith("skae")}
-    assert ours == {"skae._warnings.warn_caller"}
+def _is_private(name):
+    return any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_what_is_private_elsewhere_stands_in_one_file_and_nothing_of_torch_does(path):
+    private = {name for name in _imports(path) if not name.startswith("skae.") and _is_private(name)}
+    assert not {name for name in private if name.partition(".")[0] == "torch"}
+    assert path.stem == "_compat" or not private
+
+
+# Subclasses.
+
+ESTIMATORS = (skae.AutoencoderTransformer, skae.ConvAutoencoderTransformer, skae.DenoisingAutoencoder, skae.VAETransformer)
+SCIKIT_LEARNS = {"__init__", "_parameter_constraints", "__sklearn_tags__", "_sklearn_auto_wrap_output_keys"}
+
+
+def _is_hook(attribute):
+    return getattr(getattr(attribute, "fget", attribute), "is_hook", False)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
+def test_estimators_override_declared_hooks_only(cls):
+    base = vars(BaseAutoencoder)
+    inherited = {name for ancestor in BaseAutoencoder.__mro__[:-1] for name in vars(ancestor)}
+    declared = {name for name, attribute in base.items() if _is_hook(attribute)} | {"_per_component"}
+    classes = [c for c in cls.__mro__ if c not in BaseAutoencoder.__mro__]
+    assert cls in classes
+    for c in classes:
+        overridden = {name for name in vars(c) if name in inherited and not hasattr(object, name)}
+        python = {"__module__", "__doc__", "__abstractmethods__", "_abc_impl", "__annotations__", "__firstlineno__"}
+        python |= {"__static_attributes__", "__annotations_cache__", "__annotate_func__", "__dict__", "__weakref__"}
+        metadata = {name for name in overridden if name.startswith(("set_", "_metadata_request", "__metadata_request"))}
+        assert overridden - python - metadata - SCIKIT_LEARNS <= declared
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

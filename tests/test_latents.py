@@ -1,67 +1,105 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from torch import nn
+from torch.distributions import Normal, kl_divergence
 
-from skae._nn.latents import Cut, Depths, Gaussian, Plain
+from skae._nn.latents import DeterministicLatent, GaussianLatent, GaussianPosterior
+from skae._nn.nested_dropout import NestedDropout, PrefixMask
 
 H = np.array([[-1.0, 0.0, 2.5], [3.0, -0.5, 0.25]])
 
 
 @pytest.mark.parametrize(("activation", "expected"), [(nn.Identity(), H), (nn.ReLU(), np.maximum(H, 0))])
-def test_plain_code_is_the_activated_output(activation, expected):
-    np.testing.assert_array_equal(Plain(activation).mean(torch.from_numpy(H)).numpy(), expected)
+def test_deterministic_code_is_the_activated_output(activation, expected):
+    np.testing.assert_array_equal(DeterministicLatent(activation)(torch.from_numpy(H)).numpy(), expected)
 
 
-def test_plain_code_is_as_wide_as_it_is_long_and_costs_nothing():
-    code = Plain(nn.Identity())
-    assert code.width(5) == 5
-    assert code.n_told == 0
-    assert code.decoder_inputs(7, None) == (7, 7)
-    assert code.next_cut(2) is None
-    assert code.cut_at(2) is None
+def test_deterministic_code_is_as_wide_as_it_is_long_and_costs_nothing():
+    latent = DeterministicLatent(nn.Identity())
+    assert latent.width(5) == 5
+    assert latent.n_condition_features == 0
+    assert latent.decoder_inputs(7, None) == (7, 7)
+    assert latent.next_masks(2) is None
+    assert latent.prefix(2) is None
+    assert latent.validation_masks == [None]
 
 
-ROOT = np.sqrt(np.float32(2))  # of single precision, as a network's
-# Of six components: one past the first, two past the second, and two of the four past the fourth.
-TOLD = {1: [1, 0, 0, 0], 2: [1, 1, 0, 0], 3: [1, 1, ROOT / 2, 0], 5: [1, 1, ROOT, 0.5], 6: [1, 1, ROOT, 1]}
+LATENTS = [DeterministicLatent(nn.Identity(), NestedDropout(3)), GaussianLatent(3, NestedDropout(3))]
 
 
-@pytest.mark.parametrize("depth", TOLD)
-def test_a_cut_at_a_depth_is_the_first_components(depth):
-    cut = Depths(6).cut_at(depth)
-    assert cut.depth.tolist() == [[depth]]
-    assert cut.there.tolist() == [[1] * depth + [0] * (6 - depth)]
-    np.testing.assert_array_equal(cut.told, np.float32([TOLD[depth]]))
-
-
-@pytest.mark.parametrize("n_rows", [1, 100, 1024, 3000])
-def test_cuts_of_a_batch_are_those_at_their_depths(n_rows):
-    depths = Depths(6)
-    for cut in (depths.next_cut(n_rows) for _ in range(3)):
-        for row, depth in enumerate(cut.depth[:, 0].tolist()):
-            for of_row, expected in zip(cut, depths.cut_at(depth), strict=True):
-                assert of_row[row].tolist() == expected[0].tolist()
-
-
-def test_cut_of_draws_is_that_of_their_codes():
-    cut = Depths(6).next_cut(3)
-    for once, thrice in zip(cut, cut.for_draws(3), strict=True):
-        np.testing.assert_array_equal(thrice, np.concatenate([once] * 3))
-    one = Depths(6).cut_at(2)
-    assert one.for_draws(3) is one
-
-
-@pytest.mark.parametrize("code", [Plain(nn.Identity(), Depths(3)), Gaussian(3, Depths(3))], ids=["plain", "gaussian"])
-@pytest.mark.parametrize("depths", [None, [2], [3, 1]])
-def test_decoder_is_given_cut_codes_and_told_their_depth(code, depths):
+@pytest.mark.parametrize("latent", LATENTS, ids=["deterministic", "gaussian"])
+@pytest.mark.parametrize("lengths", [None, [2], [3, 1]])
+def test_decoder_is_given_masked_codes_and_their_condition(latent, lengths):
     z = np.array([[5.0, 0.0, 7.0], [2.0, 3.0, 4.0]])
-    rows = [code.cut_at(depth) for depth in depths or []]
-    cut = Cut(*map(torch.cat, zip(*rows, strict=True))) if rows else None
-    linear, (residual, told) = code.decoder_inputs(torch.from_numpy(z), cut)
-    left = np.broadcast_to(depths or [3], 2)
-    expected = [[value if i < d else 0 for i, value in enumerate(row)] for row, d in zip(z, left, strict=True)]
+    masks = [latent.prefix(length) for length in lengths or []]
+    mask = PrefixMask(*map(torch.cat, zip(*masks, strict=True))) if masks else None
+    linear, (residual, condition) = latent.decoder_inputs(torch.from_numpy(z), mask)
+    left = np.broadcast_to(lengths or [3], 2)
+    expected = [[value if i < n else 0 for i, value in enumerate(code)] for code, n in zip(z, left, strict=True)]
     np.testing.assert_array_equal(linear, expected)
     np.testing.assert_array_equal(residual, expected)
-    np.testing.assert_array_equal(told, (cut or code.cut_at(3)).told)
-    assert code.n_told == told.shape[1]
+    np.testing.assert_array_equal(condition, (mask or latent.prefix(3)).condition)
+    assert latent.n_condition_features == condition.shape[1]
+
+
+@pytest.mark.parametrize("latent", LATENTS, ids=["deterministic", "gaussian"])
+def test_masks_are_those_of_nested_dropout(latent):
+    assert [mask.length.item() for mask in latent.validation_masks] == [2, 3]
+    assert set(latent.next_masks(100).length[:, 0].tolist()) == {1, 2, 3}
+
+
+# Gaussian codes
+
+VARIANCE, SCALE, GAIN = np.array([0.5, 0.25, 0.9]), np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])
+
+
+def _gaussian_latent():
+    latent = GaussianLatent(3).double()
+    latent.start_at(VARIANCE, SCALE, GAIN)
+    return latent
+
+
+def test_gaussian_posterior_is_that_of_means_and_logits_in_turns(rng):
+    latent, h = _gaussian_latent(), rng.normal(size=(5, 6))
+    posterior = latent(torch.from_numpy(h))
+    logit = np.log(VARIANCE / (1 - VARIANCE)) + h[:, [1, 3, 5]]
+    assert latent.width(3) == 6
+    np.testing.assert_allclose(posterior.mean.numpy(), SCALE * h[:, [0, 2, 4]], rtol=1e-6)
+    np.testing.assert_allclose(posterior.variance.numpy(), expit(logit), rtol=1e-6)
+    np.testing.assert_allclose(posterior.log_std.numpy(), np.log(expit(logit)) / 2, rtol=1e-6)
+
+
+def test_gaussian_posterior_starts_at_a_variance_of_at_most_one():
+    latent = GaussianLatent(3).double()
+    latent.start_at(np.array([1e-6, 0.5, 1.0]), SCALE, GAIN)
+    np.testing.assert_allclose(latent(torch.zeros(1, 6).double()).variance[0].numpy(), [1e-6, 0.5, 1], rtol=2e-4)
+
+
+def test_decoder_is_given_gaussian_codes_in_the_units_of_its_weights():
+    z = torch.from_numpy(H)
+    linear, residual = _gaussian_latent().decoder_inputs(z, None)
+    np.testing.assert_array_equal(linear.numpy(), GAIN * H)
+    np.testing.assert_array_equal(residual.numpy(), GAIN * H)
+
+
+def _posterior(rng):
+    return GaussianPosterior(*torch.from_numpy(rng.normal(size=(2, 5, 3))))
+
+
+@pytest.mark.parametrize("length", [None, 2])
+def test_divergence_of_each_component_is_torchs(length, rng):
+    posterior = _posterior(rng)
+    normal = Normal(posterior.mean, torch.from_numpy(np.sqrt(expit(posterior.logit.numpy()))))
+    expected = kl_divergence(normal, Normal(torch.zeros(5, 3).double(), 1.0)).numpy()
+    expected[:, length:] *= length is None
+    mask = None if length is None else NestedDropout(3).prefix(length)
+    np.testing.assert_allclose(posterior.kl(mask).numpy(), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_noises", [5, 1])  # of each sample, or of all samples
+def test_draws_are_those_of_the_noise(n_noises, rng):
+    posterior, noise = _posterior(rng), rng.normal(size=(4, n_noises, 3))
+    expected = posterior.mean.numpy() + np.sqrt(expit(posterior.logit.numpy())) * noise
+    np.testing.assert_allclose(posterior.rsample(torch.from_numpy(noise)).numpy(), expected, rtol=1e-10)

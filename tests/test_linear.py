@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
-import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
-from skae._data.moments import Moments, chunks_of
+from skae._data.moments import Moments
+from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
 from skae._linear import pca, reduced_rank
 
 
 def _start(X, n_components, chunk_size=1024):
-    moments = Moments.of(chunks_of(X, chunk_size), cross=pca.takes_scatter(*X.shape))
+    source = ArraySource(X)
+    moments = Moments.of(source.chunks(chunk_size), cross=pca.needs_scatter(*X.shape))
     standardizer = Standardizer.of(moments, centered=True, bounded=False)
-    return pca.pca(pca.StandardizedSamples(X, moments, standardizer, seed=0), n_components)
+    return pca.pca(pca.StandardizedSamples(source, moments, standardizer, seed=0), n_components)
 
 
 def _table(rng, n, p, offset=0.0):
@@ -42,8 +43,8 @@ def test_zeros_past_the_number_of_components(rng, n, p, rank):
     assert start.decoder.shape == (p, 9)
     np.testing.assert_array_equal(start.encoder[rank:], 0)
     np.testing.assert_array_equal(start.decoder[:, rank:], 0)
-    centred = X - X.mean(axis=0)
-    np.testing.assert_allclose(centred @ start.encoder.T @ start.decoder.T, centred, atol=1e-9)
+    centered = X - X.mean(axis=0)
+    np.testing.assert_allclose(centered @ start.encoder.T @ start.decoder.T, centered, atol=1e-9)
 
 
 def test_chunks_do_not_matter(cancer):
@@ -56,8 +57,15 @@ def test_float32_at_a_large_offset_against_float64(rng):
     np.testing.assert_allclose(_start(X, 4).encoder, expected, atol=1e-4)
 
 
-def _chunks(u, target, size=30):
-    return [(torch.from_numpy(u[i : i + size]), torch.from_numpy(target[i : i + size])) for i in range(0, len(u), size)]
+def _pairs(u, target, size=30):
+    """Pairs that can be looked at but once."""
+    return ((u[i : i + size], target[i : i + size]) for i in range(0, len(u), size))
+
+
+def _reduced_rank(u, target, validation, n_components):
+    deviations, target_deviations = u - u.mean(axis=0), target - target.mean(axis=0)
+    scatter, cross = deviations.T @ deviations, target_deviations.T @ deviations
+    return reduced_rank.reduced_rank(scatter, cross, _pairs(*validation), n_components)
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3, 6])
@@ -65,7 +73,7 @@ def test_reduced_rank_is_pca_of_the_least_squares_fit(rng, n_components):
     u = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 5))
     target = u @ rng.normal(size=(5, 3)) + rng.normal(size=(200, 3))
     u, target = u - u.mean(axis=0), target - target.mean(axis=0)
-    start = reduced_rank.reduced_rank(_chunks(u, target), _chunks(u, target), n_components)
+    start = _reduced_rank(u, target, (u, target), n_components)
     fitted = LinearRegression(fit_intercept=False).fit(u, target).predict(u)
     rank = min(n_components, 3)
     fitted_pca = PCA(rank).fit(fitted)
@@ -75,13 +83,13 @@ def test_reduced_rank_is_pca_of_the_least_squares_fit(rng, n_components):
     np.testing.assert_array_equal(start.encoder[rank:], 0)
 
 
-def test_reduced_rank_penalty_is_chosen_on_validation_rows(rng):
+def test_reduced_rank_penalty_is_chosen_on_the_validation_set(rng):
     u, unseen = rng.normal(size=(2, 25, 20))
     weights = rng.normal(size=(20, 4)) / 10
-    target, unseen_target = (rows @ weights + rng.normal(size=(25, 4)) for rows in (u, unseen))
+    target, unseen_target = (samples @ weights + rng.normal(size=(25, 4)) for samples in (u, unseen))
     error = {}
-    for name, rows in {"train": (u, target), "unseen": (unseen, unseen_target)}.items():
-        start = reduced_rank.reduced_rank(_chunks(u, target), _chunks(*rows), 4)
+    for name, samples in {"train": (u, target), "unseen": (unseen, unseen_target)}.items():
+        start = _reduced_rank(u, target, samples, 4)
         error[name] = np.square(unseen @ start.encoder.T @ start.decoder.T - unseen_target).mean()
     assert error["unseen"] < 0.7 * error["train"]
 
@@ -90,6 +98,6 @@ def test_regression_on_codes_is_least_squares(rng):
     u, target = rng.normal(size=(200, 6)), rng.normal(size=(200, 3))
     u, target = u - u.mean(axis=0), target - target.mean(axis=0)
     encoder = rng.normal(size=(2, 6))
-    start = reduced_rank.regression_on_codes(np.vstack([encoder, np.zeros((1, 6))]), _chunks(u, target))
+    start = reduced_rank.regression_on_codes(np.vstack([encoder, np.zeros((1, 6))]), _pairs(u, target))
     expected = LinearRegression(fit_intercept=False).fit(u @ encoder.T, target).predict(u @ encoder.T)
     np.testing.assert_allclose(u @ start.encoder.T @ start.decoder.T, expected, atol=1e-6)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skae._data.moments import Moments, chunks_of, one_blas_thread
+from skae._data.moments import Moments, one_blas_thread
+from skae._data.sources import ArraySource
 
 
 def _moments(X, chunk_size=1024, cross=True):
-    return Moments.of(chunks_of(X, chunk_size), cross=cross)
+    return Moments.of(ArraySource(X).chunks(chunk_size), cross=cross)
 
 
 def _assert_those_of(moments, X, rtol=1e-12):
@@ -56,6 +57,46 @@ def test_order_of_merges_does_not_matter(X):
         _assert_those_of(merged, X)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cross", [True, False])
+@pytest.mark.parametrize("part", [slice(0, 1), slice(20, 50), slice(0, 90, 3), slice(2, 90)])
+def test_moments_without_a_part_are_those_of_the_other_samples(X, part, cross, dtype):
+    X = X.astype(dtype)
+    everything, others = _moments(X, cross=cross), np.delete(X, np.arange(90)[part], axis=0).astype(np.float64)
+    without = everything.without(_moments(X[part], cross=cross))
+    deviations = others - others.mean(axis=0)
+    assert without.n_samples == len(others)
+    np.testing.assert_allclose(without.mean, others.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(without.squares, np.square(deviations).sum(axis=0), rtol=1e-10)
+    if cross:
+        np.testing.assert_allclose(without.scatter, deviations.T @ deviations, rtol=1e-10, atol=1e-10)
+    else:
+        assert without.scatter is None
+    for extreme in ("low", "high", "n_low", "n_high"):
+        np.testing.assert_array_equal(getattr(without, extreme), getattr(everything, extreme))
+
+
+def test_a_part_that_was_merged_can_be_taken_off_again(X):
+    part, others = _moments(X[:30]), _moments(X[30:])
+    again = others.merge(part).without(part)
+    assert again.n_samples == 60
+    np.testing.assert_allclose(again.mean, others.mean, rtol=1e-12)
+    np.testing.assert_allclose(again.scatter, others.scatter, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.7, 1e4, -1e6, 1e9])
+def test_a_feature_that_varies_only_in_the_part_has_no_variance_without_it(X, value, rng):
+    X = np.c_[X, np.full(90, value)]
+    X[:10, -1] += rng.normal(size=10)
+    without = _moments(X).without(_moments(X[:10]))
+    assert without.mean[-1] == pytest.approx(value, rel=1e-15, abs=1e-14)
+    assert without.squares[-1] == 0
+    np.testing.assert_array_equal(without.scatter[-1], 0)
+    np.testing.assert_array_equal(without.scatter[:, -1], 0)
+    np.testing.assert_allclose(without.scatter[:6, :6], np.cov(X[10:, :6].T) * 79, rtol=1e-10, atol=1e-10)
+    assert (without.low[-1], without.high[-1]) == (X[:, -1].min(), X[:, -1].max())
+
+
 @pytest.mark.parametrize("chunk_size", [7, 1024])
 def test_no_digits_are_lost_at_a_large_offset(X, chunk_size):
     shifted = X[:, :6].astype(np.float32) + np.float32(1e5)
@@ -73,7 +114,7 @@ def test_the_mean_of_a_constant_feature_is_its_value():
 
 def test_samples_are_neither_changed_nor_looked_at_twice(X):
     before, n_seen = X.copy(), []
-    Moments.of((n_seen.append(len(chunk)) or chunk for chunk in chunks_of(X, 40)), cross=True)
+    Moments.of((n_seen.append(len(chunk)) or chunk for chunk in ArraySource(X).chunks(40)), cross=True)
     assert n_seen == [40, 40, 10]
     np.testing.assert_array_equal(X, before)
 

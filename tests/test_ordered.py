@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
-from skae._nn.latents import Depths
+from skae._nn.nested_dropout import NestedDropout
 
 CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer]
 
@@ -66,23 +66,23 @@ def test_ratios_of_the_start_are_pcas(digits):
 )
 @pytest.mark.parametrize("n_rows", [1, 128, 1000, 5000])
 def test_each_batch_has_powers_of_two_in_their_shares(n_components, cuts, n_rows):
-    code = Depths(n_components)
-    assert code.all == [*cuts, n_components]
-    drawn = [code.next_cut(n_rows).depth[:, 0].numpy() for _ in range(300)]
+    code = NestedDropout(n_components)
+    assert code.lengths == [*cuts, n_components]
+    drawn = [code.next_masks(n_rows).length[:, 0].numpy() for _ in range(300)]
     shares = np.append(0.6 * np.array([*cuts.values()]) / sum(cuts.values()), 0.4) if cuts else np.ones(1)
-    counts = np.array([[(depths == depth).sum() for depth in code.all] for depths in drawn])
+    counts = np.array([[(depths == depth).sum() for depth in code.lengths] for depths in drawn])
     assert (np.abs(counts - shares * n_rows) <= 3).all()  # of 128 independent draws and more, some would be off by ten
     np.testing.assert_allclose(counts.mean(axis=0) / n_rows, shares, atol=0.05)  # a small batch has not always the same
 
 
 def test_a_depth_that_is_wanted_is_cut_at_and_judged():
-    depths = Depths(128, 37)
-    assert depths.all == [1, 2, 4, 8, 16, 32, 37, 64, 128]
-    assert depths.judged == [16, 37, 128]
-    assert Depths(128, 64).judged == [8, 64, 128]
-    assert Depths(128).judged == [8, 128]
-    assert Depths(2).judged == [1, 2]
-    assert Depths(1).judged == [1]
+    depths = NestedDropout(128, 37)
+    assert depths.lengths == [1, 2, 4, 8, 16, 32, 37, 64, 128]
+    assert depths.validation_lengths == [16, 37, 128]
+    assert NestedDropout(128, 64).validation_lengths == [8, 64, 128]
+    assert NestedDropout(128).validation_lengths == [8, 128]
+    assert NestedDropout(2).validation_lengths == [1, 2]
+    assert NestedDropout(1).validation_lengths == [1]
 
 
 class Cuts(Callback):
@@ -139,7 +139,7 @@ def test_validation_score_is_the_mean_over_the_judged_prefixes(pixels):
 def test_no_judged_prefix_of_the_epoch_kept_is_behind_pca(pixels):
     """A later epoch has a better mean over the prefixes, but is behind PCA with all components."""
     X, X_val = pixels[:200], pixels[200:]
-    estimator = _make(24, max_iter=60, output_activation="identity", random_state=3).fit(X, X_val=X_val)
+    estimator = _make(24, max_iter=60, output_activation="identity", random_state=7).fit(X, X_val=X_val)
     curve = estimator.explained_variance_curve(X_val)
     pca = PCA(24, svd_solver="full").fit(X)
     for depth in (24, 8, 4, 2):  # judged are the first and the third
@@ -186,10 +186,10 @@ def test_truncated_codes_are_the_first_columns(fitted, pixels, depth):
     codes = fitted.transform(pixels)
     truncated = fitted.truncate(depth)
     np.testing.assert_allclose(truncated.transform(pixels), codes[:, :depth], rtol=1e-6, atol=1e-9)
-    whole, unit = deepcopy(fitted.net_.module_).double(), fitted._code_unit
+    whole, unit = deepcopy(fitted.net_.module_).double(), fitted._model._code_scale
     with torch.no_grad():
-        rows = whole.decode(torch.from_numpy(codes / unit), whole.code.cut_at(depth)).numpy()
-    expected = fitted._from_rows(fitted._target_standardizer.inverse_transform(rows))
+        rows = whole.decode(torch.from_numpy(codes / unit), whole.latent.prefix(depth)).numpy()
+    expected = fitted._from_samples(fitted._model.target_standardizer.inverse_transform(rows))
     np.testing.assert_allclose(truncated.inverse_transform(codes[:, :depth]), expected, atol=1e-6)
     np.testing.assert_allclose(fitted.inverse_transform(codes[:, :depth]), expected, atol=1e-6)
     np.testing.assert_allclose(truncated.reconstruct(pixels), expected, atol=1e-6)
@@ -334,7 +334,7 @@ def test_spatial_codes_have_no_order(pixels):
 
 @pytest.fixture(scope="module")
 def density(pixels):
-    return VAETransformer(8, ordered=True, max_iter=60, random_state=0).fit(pixels[:250])
+    return VAETransformer(8, ordered=True, max_iter=60, random_state=2).fit(pixels[:250])
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4, 8])

@@ -5,6 +5,7 @@ number of recipes, of all estimators together, is the environment variable SKAE_
 is set, they are others at each run.
 """
 
+import functools
 import os
 import pickle
 import random
@@ -26,6 +27,7 @@ from skae import (
     DenoisingAutoencoder,
     VAETransformer,
 )
+from skae._data.moments import Moments
 
 # Relative to the size of the values that are computed with.
 TOLERANCES = {"float32": 1e-4, "float64": 1e-6}
@@ -252,6 +254,34 @@ N_EXAMPLES = max(1, int(os.environ.get("SKAE_EXAMPLES", 40)) // len(PARAMETERS))
 @given(data=st.data())
 def test_any_table_and_parameters(estimator_class, data):
     check(estimator_class, data.draw(cases(estimator_class), label="case"))
+
+
+@settings(max_examples=max(20, N_EXAMPLES), derandomize=not IS_LONG, database=None, deadline=None)
+@given(
+    table=tables(in_unit_interval=False),
+    cuts=st.lists(st.integers(1, 199), max_size=6, unique=True),
+    order=st.randoms(use_true_random=False),
+)
+def test_moments_are_the_same_under_any_split(table, cuts, order):
+    X = table.make()
+    parts = [Moments.of([part], cross=True) for part in np.split(X, [cut for cut in sorted(cuts) if cut < len(X)])]
+    order.shuffle(parts)
+    merged = functools.reduce(Moments.merge, parts)
+    U = X.astype(np.longdouble)
+    mean = U.mean(axis=0)
+    deviations = (U - mean).astype(np.float64)
+    expected = deviations.T @ deviations
+    size = np.sqrt(np.outer(expected.diagonal(), expected.diagonal()))
+    # A mean is known to eps of the largest value, and that times the deviations is what a product is known to.
+    rounding = len(X) * (np.finfo(np.float64).eps * np.abs(X).max(axis=0).astype(np.float64)) ** 2
+    rounding = np.sqrt(np.outer(rounding, rounding))
+    assert (np.abs(merged.scatter - expected) <= 1e-9 * size + 100 * rounding).all()
+    np.testing.assert_array_equal(merged.squares, merged.scatter.diagonal())
+    np.testing.assert_allclose(merged.mean, mean.astype(np.float64), rtol=1e-12, atol=1e-12 * _largest(X))
+    for name, of in {"low": X.min(axis=0), "high": X.max(axis=0)}.items():
+        np.testing.assert_array_equal(getattr(merged, name), of)
+        np.testing.assert_array_equal(getattr(merged, f"n_{name}"), (X == of).sum(axis=0))
+    assert merged.n_samples == len(X)
 
 
 def check(estimator_class, case):

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from skae._data.datasets import SampleDataset
-from skae._data.moments import Moments, chunks_of
+from skae._data.moments import Moments
+from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
 
 ABOUT_THE_SCALE = "too large to train on.*StandardScaler or RobustScaler"
 
 
 def _moments(X, chunk_size=1024):
-    return Moments.of(chunks_of(X, chunk_size), cross=False)
+    return Moments.of(ArraySource(X).chunks(chunk_size), cross=False)
 
 
 def _standardizer(X, **options):
@@ -18,16 +18,23 @@ def _standardizer(X, **options):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("chunk_size", [7, 1024])
-def test_mean_and_scale_are_those_of_the_rows(cancer, dtype, chunk_size):
+def test_mean_and_scale_are_those_of_the_samples(cancer, dtype, chunk_size):
     X = (3 * cancer + np.arange(30)).astype(dtype)
     standardizer = Standardizer.of(_moments(X, chunk_size), centered=True, bounded=False)
     np.testing.assert_allclose(standardizer.mean, X.astype(float).mean(axis=0), rtol=1e-9, atol=1e-15)
     assert standardizer.scale == pytest.approx(np.sqrt(X.astype(float).var(axis=0).mean()), rel=1e-6)
 
 
-def test_unstandardised_data_stay_as_they_are(digits):
+def test_data_that_are_not_centered_stay_as_they_are(digits):
     standardizer = _standardizer(digits / 16, centered=False)
     np.testing.assert_array_equal(standardizer.transform(digits / 16), digits / 16)
+
+
+def test_identity_leaves_samples_as_they_are(cancer):
+    identity = Standardizer.identity(30)
+    np.testing.assert_array_equal(identity.transform(cancer), cancer)
+    np.testing.assert_array_equal(identity.inverse_transform(cancer), cancer)
+    assert not identity.is_bounded
 
 
 @pytest.mark.parametrize(
@@ -45,7 +52,7 @@ def test_round_trip(cancer, dtype, offset, tolerance):
     )
 
 
-def test_float32_rows_are_centred_without_loss_at_a_large_offset(cancer):
+def test_float32_samples_are_centered_without_loss_at_a_large_offset(cancer):
     X = (cancer + 1e5).astype(np.float32)
     exact = X.astype(float) - X.astype(float).mean(axis=0)
     standardizer = _standardizer(X)
@@ -94,36 +101,8 @@ def test_overflowing_variance_is_refused(cancer, factor):
         _standardizer(cancer[:20] * factor)
 
 
-def test_rows_far_from_the_training_rows_are_refused_by_name(cancer):
+def test_samples_far_from_the_training_samples_are_refused_by_name(cancer):
     standardizer = _standardizer(cancer)
     standardizer.check_range(_moments(cancer * 1e15), "X_val")
     with pytest.raises(ValueError, match="X_val has values " + ABOUT_THE_SCALE):
         standardizer.check_range(_moments(cancer * 1e25), "X_val")
-
-
-@pytest.mark.parametrize("positions", [3, slice(0, 4), np.array([0, 2])])
-def test_rows_leave_the_data_alone_however_they_are_asked_for(cancer, positions):
-    before = cancer.copy()
-    SampleDataset(cancer, _standardizer(cancer), "cpu")[positions]
-    np.testing.assert_array_equal(cancer, before)
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_are_standardised_batch_by_batch_in_float32(cancer, dtype, order):
-    X = np.array(cancer * 3 + 2, dtype=dtype, order=order)
-    before = X.copy()
-    rows = SampleDataset(X, _standardizer(X), "cpu", np.array([5, 1, 9, 20]))
-    assert len(rows) == 4
-    u, target = rows[np.array([3, 0])]
-    expected = (X[[20, 5]] - X.astype(float).mean(axis=0)) / np.sqrt(X.astype(float).var(axis=0).mean())
-    for tensor in (u, target):
-        assert tensor.numpy().dtype == np.float32
-        np.testing.assert_allclose(tensor.numpy(), expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(X, before)
-
-
-def test_rows_default_to_all(cancer):
-    rows = SampleDataset(cancer, _standardizer(cancer), "cpu")
-    assert len(rows) == len(cancer)
-    assert rows[0:10][0].shape == (10, 30)

@@ -1,5 +1,6 @@
 import pickle
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from sklearn.preprocessing import MinMaxScaler
 from skorch.callbacks import Freezer, Unfreezer
 
 from skae import VAETransformer
-from skae._nn.latents import Depths
-from skae._nn.likelihoods import MIN_NOISE_VARIANCE
+from skae._data.datasets import Batch
+from skae._likelihoods.gaussian import MIN_NOISE_VARIANCE
+from skae._nn.nested_dropout import NestedDropout
 from skae._nn.objectives import NegativeELBO
 
 
@@ -323,21 +325,22 @@ def test_contamination_leaves_out_the_rows_of_the_lowest_bound(trained):
     rows = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
     rows[[2, 5]] *= 100
     rows.requires_grad_()
-    objective = NegativeELBO(1.0, 1, torch.zeros(1, 8), 0.0, contamination=0.25)
-    objective(trained.net_.module_, rows, rows.detach(), torch.Generator().manual_seed(0)).backward()
+    objective = NegativeELBO(1.0, torch.zeros(1, 8), 0.0, contamination=0.25)
+    output = deepcopy(trained.net_.module_).train()(rows, torch.Generator().manual_seed(0))
+    objective(output, Batch(rows, rows.detach())).backward()
     assert (rows.grad == 0).all(1).nonzero().flatten().tolist() == [2, 5]
-    trained.net_.module_.zero_grad()
 
 
 def test_contamination_leaves_out_rows_at_every_depth_alike(digits):
     """A code that is cut early has a high loss, whatever its row."""
     estimator = _make(16, ordered=True, max_iter=0).fit(digits)
-    module, objective = estimator.net_.module_, NegativeELBO(1.0, 1, torch.zeros(1, 16), 0.0, contamination=0.2)
-    rows = torch.from_numpy(estimator._standardizer.transform(np.repeat(digits, 10, axis=0))).float().requires_grad_()
-    objective(module, rows, rows.detach(), torch.Generator().manual_seed(0)).backward()
+    module, objective = estimator.net_.module_, NegativeELBO(1.0, torch.zeros(1, 16), 0.0, contamination=0.2)
+    rows = torch.from_numpy(estimator._model.standardizer.transform(np.repeat(digits, 10, axis=0))).float().requires_grad_()
+    output = module.train()(rows, torch.Generator().manual_seed(0))
+    objective(output, Batch(rows, rows.detach())).backward()
     left_out = (rows.grad == 0).all(1)
-    depths = Depths(16).next_cut(len(rows)).depth[:, 0]  # as they were
-    shares = [left_out[depths == depth].float().mean().item() for depth in Depths(16).all]
+    depths = output.mask.length[:, 0]
+    shares = [left_out[depths == depth].float().mean().item() for depth in NestedDropout(16).lengths]
     assert left_out.float().mean().item() == pytest.approx(0.2, abs=1e-3)
     assert max(shares) < 2 * min(shares)
 

@@ -1,14 +1,16 @@
 """Moments: what one pass over the samples finds out about their features, mergeable over any parts of the samples."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from threading import Lock
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
-from sklearn.utils import gen_batches
 from threadpoolctl import ThreadpoolController
+
+_ROUNDING = 1e-12  # of a sum of squares, that a difference of two may be without being a variance
+_EPS = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Moments:
                 total = part if total is None else total.merge(part)
         if not cross:
             return total
-        scatter = scatter + np.triu(scatter, 1).T
+        for i in range(1, len(scatter)):  # in place, where a whole triangle at once would be two more matrices
+            scatter[i, :i] = scatter[:i, i]
         return cls(**vars(total) | {"scatter": scatter, "squares": scatter.diagonal().copy()})
 
     @classmethod
@@ -99,10 +102,21 @@ class Moments:
             n_high=self.n_high * (self.high == high) + other.n_high * (other.high == high),
         )
 
+    def without(self, part):
+        """Moments of the other samples, where `part` are those of some of these; the extremes stay those of all.
 
-def chunks_of(X, size=1024):
-    """Consecutive samples of an array, a chunk at a time."""
-    return (X[batch] for batch in gen_batches(len(X), size))
+        A feature that does not vary but in the part has no more variance than rounding leaves: it gets none.
+        """
+        n_samples = self.n_samples - part.n_samples
+        mean = self.mean + (self.mean - part.mean) * (part.n_samples / n_samples)
+        jump = (part.mean - mean) * np.sqrt(n_samples / self.n_samples * part.n_samples)
+        squares = self.squares - part.squares - np.square(jump)
+        rounding = _ROUNDING * self.squares + 8 * _EPS * np.abs(self.mean) * np.sqrt(self.n_samples * self.squares)
+        varies = squares > rounding
+        scatter = None
+        if self.scatter is not None:
+            scatter = (self.scatter - part.scatter - np.outer(jump, jump)) * np.outer(varies, varies)
+        return replace(self, n_samples=n_samples, mean=mean, squares=np.where(varies, squares, 0.0), scatter=scatter)
 
 
 def _jump(a, b):

@@ -113,3 +113,13 @@ class Standardizer:
                 f" {largest:.3g}, and float32 squares end at {_LARGEST:.3g}. Rescale the columns of {name}, for"
                 " instance with sklearn.preprocessing.StandardScaler or RobustScaler."
             )
+
+
+def check_unit_interval(moments, name, other="another output_activation and loss"):
+    """Refuse samples of those moments where they are not in [0, 1]; `other` is what would take them."""
+    low, high = moments.low.min(), moments.high.max()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{name} must lie in [0, 1] where the output is a probability, but it reaches from {low:.6g} to {high:.6g}:"
+            f" scale it with sklearn.preprocessing.MinMaxScaler(clip=True), or choose {other}."
+        )

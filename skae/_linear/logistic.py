@@ -48,7 +48,7 @@ def logistic_ppca(samples, n_components):
     """
     components, values, _ = principal_components(samples, n_components)
     rng = np.random.default_rng(samples.seed)
-    some = samples.X[rng.permutation(len(samples.X))[:_SAMPLE]]
+    some = samples.source.take(rng.permutation(len(samples.source))[:_SAMPLE])
     u, x = torch.from_numpy(samples.standardizer.transform(some)).float(), torch.from_numpy(some).float()
     noise = torch.from_numpy(rng.standard_normal((len(some), n_components))).float()
     tiny = np.finfo(np.float32).tiny

@@ -32,23 +32,23 @@ class StandardizedSamples:
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    source : skae._data.sources.ArraySource
     moments : skae._data.moments.Moments
-        Of X. Without scatter, scikit-learn's PCA gets a standardized copy of X.
+        Of the source. Without scatter, scikit-learn's PCA gets a standardized copy of all samples.
     standardizer : skae._data.standardizer.Standardizer
         Whose mean is that of the moments.
     seed : int
-        Of scikit-learn's randomized solver, which it takes for large data.
+        Of scikit-learn's randomized solver, which it takes for large data, and of samples that are drawn.
     """
 
-    X: np.ndarray
+    source: object
     moments: object
     standardizer: object
     seed: int
 
 
-def takes_scatter(n_samples, n_features):
-    """Whether the principal components are computed from the scatter matrix; else by scikit-learn."""
+def needs_scatter(n_samples, n_features):
+    """Whether principal components are computed from a scatter matrix; else scikit-learn's PCA computes them."""
     return n_features <= min(n_samples, MAX_FEATURES_OF_SCATTER)
 
 
@@ -88,25 +88,33 @@ def principal_components(samples, n_components):
     variances : ndarray of shape (rank,)
     noise_variance : float
     """
-    n_samples, n_features = samples.X.shape
+    n_samples, n_features = samples.source.shape
     rank = min(n_components, n_samples, n_features)
     if samples.moments.scatter is None:
-        U = samples.standardizer.transform(samples.X)
+        U = samples.standardizer.transform(samples.source.to_array())
         if not U.any():  # which scikit-learn divides by
             return np.zeros((rank, n_features)), np.zeros(rank), 0.0
         pca = PCA(rank, random_state=samples.seed).fit(U)
         return pca.components_, pca.explained_variance_, pca.noise_variance_
-    covariance = samples.moments.scatter / samples.standardizer.scale**2 / (n_samples - 1)
+    covariance = samples.moments.scatter / (samples.standardizer.scale**2 * (n_samples - 1))
+    total = float(covariance.trace())
     components, values = leading_eigenvectors(covariance, rank)
-    rest = float(covariance.trace()) - values.sum()
+    rest = total - values.sum()
     return components, values, max(rest, 0.0) / max(1, min(n_samples, n_features) - rank)
 
 
 def leading_eigenvectors(covariance, rank):
+    """Leading eigenvectors (rank, n_features), with the signs of scikit-learn's PCA, and their eigenvalues (rank,).
+
+    The matrix is written over.
+    """
     n_features = len(covariance)
+    is_constant = covariance.diagonal() == 0
     with one_blas_thread():
-        values, vectors = scipy.linalg.eigh(covariance, subset_by_index=[n_features - rank, n_features - 1])
-    vectors[covariance.diagonal() == 0] = 0  # constant features, where rounding leaves subnormal numbers, which are slow
+        values, vectors = scipy.linalg.eigh(
+            covariance, subset_by_index=[n_features - rank, n_features - 1], overwrite_a=True
+        )
+    vectors[is_constant] = 0  # constant features, where rounding leaves subnormal numbers, which are slow
     components = vectors.T[::-1].copy()  # of strides that torch takes
     return svd_flip(None, components, u_based_decision=False)[1], values[::-1].clip(min=0)
 

@@ -1,28 +1,30 @@
 """Regression of clean samples on corrupted ones: the linear maps at which a denoising autoencoder starts."""
 
 import numpy as np
-import torch
+import scipy.linalg
 
+from skae._data.moments import one_blas_thread
 from skae._linear.pca import LinearStart, leading_eigenvectors
 
 # Ridge penalties that a regression tries, relative to the variance of each feature.
 _PENALTIES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
 
 
-def reduced_rank(chunks, validation, n_components):
+def reduced_rank(scatter, cross, validation, n_components):
     """The best linear maps of that rank from corrupted samples to clean ones: reduced-rank regression with a ridge penalty.
 
-    With ``C`` and ``S`` the covariances of the corrupted samples and of the clean with the corrupted ones, the regression is
-    ``B = S (C + a diag(C))^{-1}``, which does not depend on the units of the features, and the columns of the
-    decoder are the leading eigenvectors of ``B C B'`` [1]_. The penalty is the one whose maps have the smallest squared
-    error on the validation set.
+    With ``C`` the scatter of the corrupted samples and ``S`` that of the clean with the corrupted ones, the regression is
+    ``B = S (C + a diag(C))^{-1}``, which does not depend on the units of the features, and the columns of the decoder are
+    the leading eigenvectors of ``B C B'`` [1]_. The penalty ``a`` is the one whose maps have the smallest squared error on
+    the validation set.
 
     Parameters
     ----------
-    chunks : iterable of pair of Tensor
-        Corrupted and clean training samples, in the network's units.
-    validation : iterable of pair of Tensor
-        Corrupted and clean samples that choose the penalty; iterated over several times.
+    scatter : ndarray of shape (n_features, n_features)
+    cross : ndarray of shape (n_outputs, n_features)
+        Like `scatter`, in the network's units.
+    validation : iterable of pair of ndarray
+        Corrupted and clean samples in the network's units.
     n_components : int
 
     Returns
@@ -34,55 +36,48 @@ def reduced_rank(chunks, validation, n_components):
     .. [1] A. J. Izenman, "Reduced-rank regression for the multivariate linear model", Journal of Multivariate Analysis 5,
        248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
     """
-    C, S = _cross_covariances(chunks)
-    deviations = C.diagonal().clamp(min=0).sqrt()
-    deviations = torch.where(deviations > 0, deviations, 1.0)
-    values, vectors = torch.linalg.eigh(C / torch.outer(deviations, deviations))
-    parts = S / deviations, deviations, values.clamp(min=0), vectors
-    starts = [_regression(*parts, penalty, n_components) for penalty in _PENALTIES]
-    return min(starts, key=lambda start: _squared_error(start, validation))
+    deviations = np.sqrt(scatter.diagonal().clip(min=0))
+    deviations = np.where(deviations > 0, deviations, 1.0)
+    with one_blas_thread():
+        values, vectors = scipy.linalg.eigh(scatter / np.outer(deviations, deviations), driver="evd")
+        parts = (cross / deviations) @ vectors, values.clip(min=0), vectors, deviations
+        starts = [_regression(*parts, penalty, n_components) for penalty in _PENALTIES]
+        errors = np.zeros(len(starts))
+        for u, target in validation:
+            errors += [np.square(u @ start.encoder.T @ start.decoder.T - target).sum() for start in starts]
+    return starts[errors.argmin()]
 
 
-def regression_on_codes(encoder, chunks):
+def _regression(rotated, values, vectors, deviations, penalty, n_components):
+    """Start by the ridge regression of features divided by their deviations, whose scatter has that eigendecomposition."""
+    n_outputs, n_features = rotated.shape
+    rank = min(n_components, n_outputs, n_features)
+    coefficients = rotated / (values + penalty)
+    fitted = coefficients * np.sqrt(values)
+    D, _ = leading_eigenvectors(fitted @ fitted.T, rank)
+    encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_outputs, n_components))
+    encoder[:rank], decoder[:, :rank] = (D @ coefficients) @ vectors.T / deviations, D.T
+    return LinearStart(encoder, decoder)
+
+
+def regression_on_codes(encoder, pairs):
     """The start with that encoder, and with the regression of the clean samples on its codes as decoder.
 
     Parameters
     ----------
     encoder : ndarray of shape (n_components, n_features)
-    chunks : iterable of pair of Tensor
-        Corrupted and clean training samples, in the network's units.
+    pairs : iterable of pair of ndarray
+        Corrupted and clean samples in the network's units.
 
     Returns
     -------
     start : LinearStart
     """
-    V = torch.from_numpy(encoder)
-    C, S = _cross_covariances((u.cpu().double() @ V.T, target) for u, target in chunks)
-    return LinearStart(encoder, (S @ torch.linalg.pinv(C, hermitian=True)).numpy())
-
-
-def _regression(S, deviations, values, vectors, penalty, n_components):
-    """Start by the ridge regression of columns divided by their deviations, with that penalty."""
-    n_outputs, n_features = S.shape
-    rank = min(n_components, n_outputs, n_features)
-    B = (S @ vectors / (values + penalty)) @ vectors.T
-    D = torch.from_numpy(leading_eigenvectors(((B @ vectors * values) @ (B @ vectors).T).numpy(), rank)[0])
-    encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_outputs, n_components))
-    encoder[:rank], decoder[:, :rank] = (D @ B / deviations).numpy(), D.T.numpy()
-    return LinearStart(encoder, decoder)
-
-
-def _squared_error(start, samples):
-    encoder, decoder = torch.from_numpy(start.encoder), torch.from_numpy(start.decoder)
-    return sum((u.cpu().double() @ encoder.T @ decoder.T - target.cpu().double()).square().sum() for u, target in samples)
-
-
-def _cross_covariances(chunks):
-    """Covariance of the corrupted samples, and of the clean with the corrupted ones."""
     n, sums = 0, [0.0] * 4
-    for u, target in chunks:
-        u, target = u.cpu().double(), target.cpu().double()
-        n += len(u)
-        sums = [s + new for s, new in zip(sums, (u.sum(0), target.sum(0), u.T @ u, target.T @ u), strict=True)]
-    u_mean, target_mean, uu, tu = (s / n for s in sums)
-    return uu - torch.outer(u_mean, u_mean), tu - torch.outer(target_mean, u_mean)
+    for u, target in pairs:
+        z, target = u @ encoder.T, target.astype(np.float64)
+        n += len(z)
+        sums = [s + new for s, new in zip(sums, (z.sum(0), target.sum(0), z.T @ z, target.T @ z), strict=True)]
+    z_mean, target_mean, zz, tz = (s / n for s in sums)
+    C, S = zz - np.outer(z_mean, z_mean), tz - np.outer(target_mean, z_mean)
+    return LinearStart(encoder, S @ np.linalg.pinv(C, hermitian=True))

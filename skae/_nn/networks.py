@@ -1,12 +1,13 @@
-"""Residual paths: the nonlinear part of the encoder and of the decoder.
+"""Networks: the residual paths of encoder and decoder, which are what is not linear.
 
-A body is a pair ``(f, g)`` of modules, ``f`` from features to code and ``g`` from code to features.
-It knows sizes and activations, nothing of losses, data or training.
+A network is a frozen dataclass of its own sizes and choices. ``build(sizes)`` makes a pair ``(f, g)`` of modules, ``f`` from
+features to latent codes and ``g`` from codes to features. The last layer with weights of each is linear: it starts at zero
+where there is a linear path. A network knows nothing of losses, data or training.
 """
 
 import math
-from functools import partial
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import torch
 from torch import nn
@@ -26,16 +27,16 @@ ACTIVATIONS = {
 
 
 @torch.no_grad()
-def initialize(body, rng):
+def initialize(path, rng):
     """Draw the weights of layers that have none, as torch does by default.
 
     Parameters
     ----------
-    body : nn.Module
+    path : nn.Module
     rng : torch.Generator
         Of the CPU.
     """
-    for layer in body.modules():
+    for layer in path.modules():
         for name, parameter in layer.named_parameters(recurse=False):
             if parameter.is_meta:
                 limit = 1 / math.sqrt(layer.weight[0].numel())  # He's rule with the slope that torch takes
@@ -43,95 +44,153 @@ def initialize(body, rng):
                 setattr(layer, name, nn.Parameter(values.uniform_(-limit, limit, generator=rng)))
 
 
-def dense(n_features, code_width, n_components, n_outputs, hidden_layer_sizes, activation, n_told):
-    """Fully connected residual paths; the decoder's mirrors the encoder's, which gives `code_width` values.
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes that a network is built from, beside its own.
 
-    Where the decoder's is told the depth of codes, by `n_told` values, it takes pairs of codes and those.
+    Parameters
+    ----------
+    n_features, n_components, n_outputs : int
+        Of a sample, of its latent code and of its reconstruction.
+    latent_width : int
+        Number of values that the encoder gives.
+    n_condition_features : int
+        Number of values that the decoder is conditioned on; beyond 0 it takes pairs of codes and those.
     """
-    f = _perceptron((n_features, *hidden_layer_sizes, code_width), activation)
-    g = _perceptron((n_components, *hidden_layer_sizes[::-1], n_outputs), activation, _first_layer(n_told))
-    return f, g
+
+    n_features: int
+    n_components: int
+    n_outputs: int
+    latent_width: int
+    n_condition_features: int
 
 
-def _first_layer(n_told):
-    return partial(DepthLinear, n_told) if n_told else _linear
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected layers; the decoder mirrors the encoder.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int
+    activation : str
+        A key of `ACTIVATIONS`.
+    """
+
+    hidden_layer_sizes: tuple
+    activation: str
+
+    def build(self, sizes):
+        """Residual paths of encoder and decoder.
+
+        Parameters
+        ----------
+        sizes : Sizes
+
+        Returns
+        -------
+        f, g : nn.Sequential
+        """
+        hidden = self.hidden_layer_sizes
+        f = self._perceptron([linear(*pair) for pair in pairwise((sizes.n_features, *hidden, sizes.latent_width))])
+        widths = (*hidden[::-1], sizes.n_outputs)
+        g = self._perceptron([first_layer(sizes, widths[0]), *(linear(*pair) for pair in pairwise(widths))])
+        return f, g
+
+    def _perceptron(self, layers):
+        first, *others = layers
+        activated = ((ACTIVATIONS[self.activation](), layer) for layer in others)
+        return nn.Sequential(first, *chain.from_iterable(activated))
 
 
-def _linear(n_in, n_out):
+def linear(n_in, n_out):
+    """A fully connected layer, its weights without values."""
     return nn.Linear(n_in, n_out, **WITHOUT_VALUES)
 
 
-def _perceptron(widths, activation, first_layer=None):
-    layers = []
-    for n_in, n_out in pairwise(widths):
-        make = _linear if layers or first_layer is None else first_layer
-        layers += [make(n_in, n_out), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])  # the last layer is linear
+def first_layer(sizes, n_out):
+    """The first layer of a decoder, fully connected; with ordered codes it is conditioned on the length of their prefix."""
+    if sizes.n_condition_features:
+        return ConditionalLinear(sizes.n_condition_features, sizes.n_components, n_out)
+    return linear(sizes.n_components, n_out)
 
 
-def conv(
-    image_shape,
-    code_width,
-    n_components,
-    n_output_channels,
-    channels,
-    decoder_channels,
-    kernel_size,
-    activation,
-    downsampling,
-    upsampling,
-    n_told,
-):
-    """Convolutional residual paths between rows of flat images and rows of codes.
+@dataclass(frozen=True)
+class Conv:
+    """Convolutional layers between flat images and flat codes.
 
     Each layer of the encoder halves the sides, rounding up. The first ``len(channels)`` layers of the decoder double them,
-    back to the very sizes that the encoder had; any further one leaves them.
+    to the very sizes that the encoder had; any further one leaves them. A fully connected layer makes the code of the last
+    feature maps, and one makes such maps again of a code; or the maps are the code.
 
     Parameters
     ----------
     image_shape : tuple of int
         Height, width and channels.
-    code_width, n_components : int or None
-        A fully connected layer makes so many values of the last feature maps, and one makes such maps again of a code of
-        that length; None for both makes the maps the code.
-    n_output_channels : int
-        Channels of the images that come out.
-    channels, decoder_channels : sequence of int
+    is_spatial : bool
+        Whether the last feature maps are the code.
+    channels, decoder_channels : tuple of int
         Channels after each layer, but for the decoder's last, which has the output's.
     kernel_size : int
         Odd, so that a layer that neither halves nor doubles keeps the sides.
     activation : str
+        A key of `ACTIVATIONS`.
     downsampling, upsampling : str
         Keys of `DOWNSAMPLINGS` and `UPSAMPLINGS`.
-    n_told : int
-        Number of values by which the decoder's path is told the depth of codes; beyond 0 it takes pairs of codes and those.
     """
-    *sides, n_channels = image_shape
-    sizes = halved_sizes(sides, len(channels))
-    down, up = DOWNSAMPLINGS[downsampling], UPSAMPLINGS[upsampling]
 
-    f = [ToImages(image_shape)]
-    for (n_in, n_out), (size, half) in zip(pairwise((n_channels, *channels)), pairwise(sizes), strict=True):
-        f += [*down(n_in, n_out, kernel_size, size, half), ACTIVATIONS[activation]()]
+    image_shape: tuple
+    is_spatial: bool
+    channels: tuple
+    decoder_channels: tuple
+    kernel_size: int
+    activation: str
+    downsampling: str
+    upsampling: str
 
-    g = [ToImages((*sizes[-1], channels[-1]))]
-    layers = list(pairwise((channels[-1], *decoder_channels, n_output_channels)))
-    for (n_in, n_out), (half, size) in zip(layers, pairwise(sizes[::-1]), strict=False):
-        g += [*up(n_in, n_out, kernel_size, half, size), ACTIVATIONS[activation]()]
-    for n_in, n_out in layers[len(channels) :]:
-        g += [_same_conv(n_in, n_out, kernel_size), ACTIVATIONS[activation]()]
-    g[-1] = ToRows()  # the last layer is linear
+    def build(self, sizes):
+        """Residual paths of encoder and decoder; see :meth:`Dense.build`."""
+        f, g = self._encoder_layers(), self._decoder_layers(sizes)
+        if self.is_spatial:
+            f[-1] = ToSamples()
+        else:
+            width = self.spatial_width
+            f += [ToSamples(), linear(width, sizes.latent_width)]
+            g = [first_layer(sizes, width), ACTIVATIONS[self.activation](), *g]
+        return nn.Sequential(*f), nn.Sequential(*g)
 
-    if n_components is None:
-        f[-1] = ToRows()
-    else:
-        width = math.prod(sizes[-1]) * channels[-1]
-        f += [ToRows(), nn.Linear(width, code_width, **WITHOUT_VALUES)]
-        g = [_first_layer(n_told)(n_components, width), ACTIVATIONS[activation](), *g]
-    return nn.Sequential(*f), nn.Sequential(*g)
+    @property
+    def spatial_width(self):
+        """Number of values of the last feature maps."""
+        return math.prod(self._maps_shape)
+
+    @property
+    def _maps_shape(self):
+        return (*self._sides[-1], self.channels[-1])
+
+    @property
+    def _sides(self):
+        return halved_sides(self.image_shape[:2], len(self.channels))
+
+    def _encoder_layers(self):
+        down, layers = DOWNSAMPLINGS[self.downsampling], [ToImages(self.image_shape)]
+        n_channels = pairwise((self.image_shape[2], *self.channels))
+        for (n_in, n_out), (size, half) in zip(n_channels, pairwise(self._sides), strict=True):
+            layers += [*down(n_in, n_out, self.kernel_size, size, half), ACTIVATIONS[self.activation]()]
+        return layers
+
+    def _decoder_layers(self, sizes):
+        up, layers = UPSAMPLINGS[self.upsampling], [ToImages(self._maps_shape)]
+        n_output_channels = sizes.n_outputs // math.prod(self.image_shape[:2])
+        n_channels = list(pairwise((self.channels[-1], *self.decoder_channels, n_output_channels)))
+        for (n_in, n_out), (half, size) in zip(n_channels, pairwise(self._sides[::-1]), strict=False):
+            layers += [*up(n_in, n_out, self.kernel_size, half, size), ACTIVATIONS[self.activation]()]
+        for n_in, n_out in n_channels[len(self.channels) :]:
+            layers += [_same_conv(n_in, n_out, self.kernel_size), ACTIVATIONS[self.activation]()]
+        layers[-1] = ToSamples()  # the last layer is linear
+        return layers
 
 
-def halved_sizes(sides, n_times):
+def halved_sides(sides, n_times):
     """Height and width before and after each halving, which rounds up."""
     sizes = [tuple(sides)]
     for _ in range(n_times):
@@ -176,7 +235,7 @@ def _interpolate_up(mode):
 
 
 def _zeros_up(n_in, n_out, kernel_size, half, size):
-    return [AmongZeros(size, _strides(size, half)), _same_conv(n_in, n_out, kernel_size)]
+    return [ZeroInsertion(size, _strides(size, half)), _same_conv(n_in, n_out, kernel_size)]
 
 
 DOWNSAMPLINGS = {"max_pool": _max_pool_down, "stride": _stride_down}
@@ -209,29 +268,28 @@ class StridedPointwise(nn.Conv2d):
         return super().forward(x[:, :, :: self.strides[0], :: self.strides[1]])
 
 
-class DepthLinear(nn.Linear):
-    """A linear layer of codes that are cut, whose bias is linear in what it is told of their depth.
+class ConditionalLinear(nn.Linear):
+    """A linear layer of masked codes, whose bias is linear in what the decoder is conditioned on.
 
-    Otherwise a component that is cut off would be one that happens to be zero.
+    Otherwise a component that is masked would be one that happens to be zero.
 
     Parameters
     ----------
-    n_told : int
-        Number of values that tell a depth.
+    n_condition_features : int
     n_components, n_outputs : int
     """
 
-    def __init__(self, n_told, n_components, n_outputs):
+    def __init__(self, n_condition_features, n_components, n_outputs):
         super().__init__(n_components, n_outputs, bias=False, **WITHOUT_VALUES)
-        self.biases = nn.Parameter(torch.empty(n_told, n_outputs, **WITHOUT_VALUES))
+        self.biases = nn.Parameter(torch.empty(n_condition_features, n_outputs, **WITHOUT_VALUES))
 
-    def forward(self, codes_and_told):
-        z, told = codes_and_told
-        return torch.addmm(told @ self.biases, z, self.weight.t())
+    def forward(self, codes_and_condition):
+        z, condition = codes_and_condition
+        return torch.addmm(condition @ self.biases, z, self.weight.t())
 
 
 class ToImages(nn.Module):
-    """Flat rows, channels last, to images, channels first as torch has them."""
+    """Flat samples, channels last, to images, channels first as torch has them."""
 
     def __init__(self, image_shape):
         super().__init__()
@@ -241,15 +299,15 @@ class ToImages(nn.Module):
         return x.unflatten(1, self.image_shape).permute(0, 3, 1, 2)
 
 
-class ToRows(nn.Module):
-    """Images, channels first, to flat rows, channels last."""
+class ToSamples(nn.Module):
+    """Images, channels first, to flat samples, channels last."""
 
     def forward(self, x):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class AmongZeros(nn.Module):
-    """Each value set among zeros."""
+class ZeroInsertion(nn.Module):
+    """Zeros between the values of an image, which a transposed convolution has too."""
 
     def __init__(self, size, strides):
         super().__init__()

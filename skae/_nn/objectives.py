@@ -1,10 +1,15 @@
-"""Losses of a reconstruction and the objectives that training minimises.
+"""Losses of a reconstruction, and the objectives that training minimizes.
 
 A loss is called as torch's are: ``loss(x_hat, x, reduction="mean")`` gives the mean over all values, "none" each value's.
 
-An objective is called with the module, a batch and its target, and gives a scalar; ``of_rows`` gives that of each row at
-each depth that counts (n, n_depths), without chance. ``score`` makes of their mean what `validation_scores_` holds, relative
-to what ``reference`` computes; ``tolerated`` says what the loss at each depth may become by training.
+An objective is a function of what the module returns and of a batch, and never reaches into the module:
+
+- ``per_sample(output, batch)`` is its value for each sample (n,),
+- called with both, it gives the scalar that a gradient step descends,
+- ``draws(batch)`` are the fixed draws of the latent codes, a group after the other, by which it is computed without chance;
+  ``[None]`` where nothing is drawn,
+- ``score(loss, reference)`` makes of a mean what `validation_scores_` holds, relative to ``reference(batches)``,
+- ``max_losses(start, reference)`` is what the loss at each length of prefixes may become by training.
 """
 
 import math
@@ -14,6 +19,8 @@ import torch
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss
 
+_MAX_DECODED_VALUES = 4_000_000  # that are decoded together, at least one draw of each sample
+
 
 def log_loss(x_hat, x, reduction="mean"):
     """Cross-entropy, whose logarithms are bounded as torch's are; at NaN torch's raises, which the training loop handles."""
@@ -21,52 +28,50 @@ def log_loss(x_hat, x, reduction="mean"):
     return values.mean() if reduction == "mean" else values
 
 
-_VALUES_OF_DRAWS = 4_000_000  # that are decoded together, at least one draw of each row
-
 LOSSES = {"absolute_error": l1_loss, "log_loss": log_loss, "squared_error": mse_loss}
 
 
 class Reconstruction(nn.Module):
-    """``mean_i loss(x_hat_i, x_i)`` over the rows i of a batch.
+    """Mean over the features of a loss of the reconstruction.
 
     Parameters
     ----------
-    loss : callable
-        A value of `LOSSES`.
-    enough : float
-        Score at which a depth of ordered codes may stop: one that starts beyond it may fall back to it.
+    loss : str
+        A key of `LOSSES`.
+    sufficient_score : float
+        Score that a prefix of ordered codes may fall back to where it starts beyond it.
     """
 
-    def __init__(self, loss, enough):
+    def __init__(self, loss, sufficient_score):
         super().__init__()
-        self.loss = loss
-        self.enough = enough
+        self.loss = LOSSES[loss]
+        self.sufficient_score = sufficient_score
 
-    def forward(self, module, u, target, rng=None):
-        x_hat, _ = module(u, rng)
-        return self.loss(x_hat, target, reduction="mean")  # one kernel, where row by row there would be several
+    def forward(self, output, batch):
+        return self.loss(output.reconstruction, batch.target)  # one kernel, where sample by sample there would be several
 
-    def of_rows(self, module, u, target):
-        """Loss of each row at each depth that counts (n, n_depths)."""
-        z = module.encode(u)
-        reconstructions = (module.decode(z, cut) for cut in module.code.judged)
-        return torch.stack([self.loss(x_hat, target, reduction="none").mean(1) for x_hat in reconstructions], dim=1)
+    def per_sample(self, output, batch):
+        return self.loss(output.reconstruction, batch.target, reduction="none").mean(1)
 
-    def reference(self, batches, n_rows):
-        """Loss of predicting the mean row; 1 where there is but one row."""
+    def draws(self, batch):
+        return [None]
+
+    def reference(self, batches):
+        """Loss of predicting the mean sample; 1 where there is but one sample."""
         # Summed on the host: not every device has float64.
-        mean = sum(target.numpy(force=True).sum(axis=0, dtype=np.float64) for _, target in batches) / n_rows
-        mean = torch.from_numpy(mean.astype(np.float32))
+        sums = [(batch.target.numpy(force=True).sum(axis=0, dtype=np.float64), len(batch.target)) for batch in batches]
+        n_samples = sum(n for _, n in sums)
+        mean = torch.from_numpy((sum(part for part, _ in sums) / n_samples).astype(np.float32))
         losses = (float(self.loss(mean.to(y).expand_as(y), y)) * len(y) for _, y in batches)
-        return sum(losses) / n_rows or 1.0
+        return sum(losses) / n_samples or 1.0
 
     def score(self, loss, reference):
         """1 minus the loss over the reference: R² for squared error."""
         return 1.0 - loss / reference
 
-    def tolerated(self, start, reference):
-        """Losses at each depth (n_depths,) as at the start, or enough."""
-        return np.maximum(start, (1 - self.enough) * reference)
+    def max_losses(self, start, reference):
+        """Those of the start, or what suffices."""
+        return np.maximum(start, (1 - self.sufficient_score) * reference)
 
 
 class NegativeELBO(nn.Module):
@@ -74,74 +79,119 @@ class NegativeELBO(nn.Module):
 
     .. math:: -\mathrm{E}_{q(z|x)} \log p(x|z) + \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
 
-    In training, the expectation is the mean over draws that are made afresh. In `of_rows` all rows share fixed draws.
+    The expectation is the mean over the draws that the module's output is of.
 
     Parameters
     ----------
     beta : float
-    n_draws : int
-        Draws of each row in training.
-    noise : Tensor of shape (n_fixed_draws, n_components)
-        Standard normal draws of `of_rows`; see `matched_draws`.
-    offset : float
-        Logarithm of the volume by which the unit of the data is larger than that of the network.
+    noise : Tensor of shape (n_draws, n_components)
+        Standard normal draws that all samples share; see `matched_draws`.
+    log_volume : float
+        Logarithm of the volume by which the units of X are larger than those of the network.
     contamination : float, default=0.0
-        Share of the rows of a batch, those with the highest loss, that have no part in training.
+        Fraction of the samples of a batch, those with the highest loss, that have no part in training.
     """
 
-    def __init__(self, beta, n_draws, noise, offset, contamination=0.0):
+    def __init__(self, beta, noise, log_volume, contamination=0.0):
         super().__init__()
         self.beta = beta
-        self.n_draws = n_draws
         self.noise = noise
-        self.offset = offset
+        self.log_volume = log_volume
         self.contamination = contamination
-        self._due = 0.0  # samples of earlier batches that are still to be left out
+        self._n_due = 0.0  # samples of earlier batches that are still to be left out
 
-    def forward(self, module, u, target, rng=None):
-        h = module.encoder(u)
-        noise = h.new_empty(self.n_draws, len(h), self.noise.shape[1]).normal_(generator=rng)
-        cut = module.code.next_cut(len(h))
-        losses = self._losses(module, h, [noise], target, cut)
+    def forward(self, output, batch):
+        losses = self.per_sample(output, batch)
         if not self.contamination:
             return losses.mean()
         # What a small batch has no whole sample for carries over to the next ones.
-        self._due += self.contamination * len(losses)
-        n_left_out = min(int(self._due), len(losses) - 1)
-        self._due -= n_left_out
+        self._n_due += self.contamination * len(losses)
+        n_left_out = min(int(self._n_due), len(losses) - 1)
+        self._n_due -= n_left_out
         if not n_left_out:
             return losses.mean()
         excess = losses.detach()
-        if cut is not None:  # a code that is cut early has a high loss whatever its row
-            excess = excess - _group_means(excess, cut.depth[:, 0], noise.shape[-1] + 1)
+        if output.mask is not None:  # a short prefix has a high loss whatever its sample
+            excess = excess - _group_means(excess, output.mask.length[:, 0], self.noise.shape[1] + 1)
         return losses[excess.topk(len(losses) - n_left_out, largest=False).indices].mean()
 
-    def of_rows(self, module, u, target):
-        """Objective of each row at each depth that counts (n, n_depths)."""
-        h, groups = module.encoder(u), _groups(self.noise, target)
-        return torch.stack([self._losses(module, h, groups, target, cut) for cut in module.code.judged], dim=1)
+    def per_sample(self, output, batch):
+        kl = output.posterior.kl(output.mask).sum(1)
+        return self.log_volume + self.beta * kl - output.likelihood.log_prob(batch.target).mean(0)
 
-    def at_full_depth(self, module, u, target):
-        """Objective of each row (n,) with all of its components."""
-        return self._losses(module, module.encoder(u), _groups(self.noise, target), target, None)
+    def draws(self, batch):
+        return grouped(self.noise, batch.target)
 
-    def _losses(self, module, h, groups, target, cut):
-        losses, n_draws = 0.0, sum(len(noise) for noise in groups)
-        for noise in groups:
-            losses = losses - _log_densities(module, module.code.draw(h, noise), target, cut).sum(0) / n_draws
-        return self.offset + self.beta * module.code.kl(h, cut).sum(1) + losses
-
-    def reference(self, batches, n_rows):
-        """Nothing: the bound has a unit of its own."""
+    def reference(self, batches):
+        """Nothing: the ELBO has units of its own."""
         return None
 
     def score(self, loss, reference):
-        """The bound itself."""
+        """The ELBO itself."""
         return -loss
 
-    def tolerated(self, start, reference):
-        """Losses at each depth (n_depths,) as at the start."""
+    def max_losses(self, start, reference):
+        """Those of the start."""
         return start
+
+
+def expected_losses(module, objective, batch, mask=None):
+    """Objective of each sample (n,) by fixed draws of its latent code, of which a prefix is left.
+
+    Parameters
+    ----------
+    module : Autoencoder
+    objective : Reconstruction or NegativeELBO
+    batch : object
+        With `input` and `target`.
+    mask : PrefixMask, default=None
+        None leaves all components.
+    """
+    return _expected_losses(module, module.inference(batch.input), objective, batch, mask)
+
+
+def validation_losses(module, objective, batch):
+    """`expected_losses` at each prefix that an epoch is validated at (n, n_prefixes)."""
+    latent = module.inference(batch.input)
+    masks = module.latent.validation_masks
+    return torch.stack([_expected_losses(module, latent, objective, batch, mask) for mask in masks], dim=1)
+
+
+def _expected_losses(module, latent, objective, batch, mask):
+    groups = objective.draws(batch)
+    weights = [1 if noise is None else len(noise) for noise in groups]
+    losses = 0.0
+    for noise, weight in zip(groups, weights, strict=True):
+        output = module.generative(latent, mask, noise)
+        losses = losses + objective.per_sample(output, batch) * (weight / sum(weights))
+    return losses
+
+
+def importance_weighted_bound(module, batch, noise):
+    r"""Importance-weighted bound of the log density of each sample (n,), in nats and the network's units [1]_.
+
+    .. math:: \log \frac{1}{K} \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \qquad z_k \sim q(z|x)
+
+    Parameters
+    ----------
+    module : VariationalAutoencoder
+    batch : object
+        With `input` and `target`.
+    noise : Tensor of shape (K, n_components)
+        Standard normal draws, for all samples the same.
+
+    References
+    ----------
+    .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016. :arxiv:`1509.00519`
+    """
+    posterior = module.inference(batch.input)
+    bound = torch.full((len(batch.target),), -torch.inf, dtype=batch.target.dtype, device=batch.target.device)
+    for group in grouped(noise, batch.target):
+        z = posterior.rsample(group)
+        log_ratio = (group.square() - z.square()).sum(-1) / 2 + posterior.log_std.sum(-1)
+        log_weights = module.generative(posterior, None, group).likelihood.log_prob(batch.target) + log_ratio
+        bound = torch.logaddexp(bound, log_weights.logsumexp(0))
+    return bound - math.log(len(noise))
 
 
 def matched_draws(n_pairs, n_components, seed):
@@ -164,46 +214,12 @@ def matched_draws(n_pairs, n_components, seed):
     return torch.cat([draws, -draws])
 
 
-def importance_weighted_bound(module, u, target, noise):
-    r"""Importance-weighted bound of each row (n,), in nats and the network's units [1]_.
-
-    .. math:: \log \frac{1}{K} \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \qquad z_k \sim q(z|x)
-
-    Parameters
-    ----------
-    module : Autoencoder
-    u, target : Tensor
-        Rows, and what they shall become.
-    noise : Tensor of shape (K, n_components)
-        Standard normal draws, for all rows the same.
-
-    References
-    ----------
-    .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016. :arxiv:`1509.00519`
-    """
-    h = module.encoder(u)
-    log_deviation = module.code.log_deviation(h).sum(-1)
-    bound = torch.full((len(u),), -torch.inf, dtype=u.dtype, device=u.device)
-    for group in _groups(noise, target):
-        z = module.code.draw(h, group)
-        log_ratio = (group.square() - z.square()).sum(-1) / 2 + log_deviation
-        log_weights = _log_densities(module, z, target) + log_ratio
-        bound = torch.logaddexp(bound, log_weights.logsumexp(0))
-    return bound - math.log(len(noise))
+def grouped(noise, target):
+    """Draws (n_draws, 1, k) in the dtype of the samples, in groups that give a bounded number of decoded values."""
+    return noise.to(target)[:, None].split(max(1, _MAX_DECODED_VALUES // target.numel()))
 
 
 def _group_means(values, groups, n_groups):
     """Mean of the values of its group, for each value."""
     sums, counts = (values.new_zeros(n_groups).index_add(0, groups, v) for v in (values, torch.ones_like(values)))
     return (sums / counts)[groups]
-
-
-def _log_densities(module, z, target, cut=None):
-    """Log densities (n_draws, n) of rows given codes (n_draws, n, k), which are cut."""
-    raw = module.raw(z.flatten(0, 1), cut and cut.for_draws(len(z))).unflatten(0, z.shape[:2])
-    return module.output.log_density(raw, target, cut and cut.depth)
-
-
-def _groups(noise, target):
-    """Draws (n_draws, 1, k) in the dtype of the rows, so many together as give a bounded number of values."""
-    return noise.to(target)[:, None].split(max(1, _VALUES_OF_DRAWS // target.numel()))

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
-from skae._base import check_count
+from skae._compat import check_matplotlib_support
+from skae._parameters import check_count
 from skae._plot._common import merged, new_axes, style
 from skae._plot._images import alike, as_images, image_sides, mosaic
 

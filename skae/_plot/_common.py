@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from sklearn.utils._plotting import _validate_style_kwargs
 from sklearn.utils.validation import check_is_fitted
+
+from skae._compat import validate_style_kwargs
 
 # Ten colours that the colour-blind can tell apart: M. A. Petroff, "Accessible Color Sequences for Data Visualization", 2021.
 COLOURS = (
@@ -33,7 +34,7 @@ def n_styles_used(ax):
 
 def merged(default, given):
     """Keyword arguments for matplotlib: the user's before the default ones, aliases included."""
-    return _validate_style_kwargs(default, given or {})
+    return validate_style_kwargs(default, given or {})
 
 
 def new_axes(ax, n_columns=1, **figure_kw):

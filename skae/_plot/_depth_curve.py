@@ -1,8 +1,8 @@
 """R² against the number of components."""
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from skae._compat import check_matplotlib_support
 from skae._plot._common import by_name, last_step, merged, n_styles_used, new_axes, style
 from skae._scores import explained_variance
 

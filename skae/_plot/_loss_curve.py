@@ -1,9 +1,9 @@
 """Scores of training by epoch."""
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
+from skae._compat import check_matplotlib_support
 from skae._plot._common import merged, n_styles_used, new_axes, style
 
 _SCORE_NAMES = {

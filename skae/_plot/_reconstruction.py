@@ -1,9 +1,9 @@
 """Originals over their reconstructions."""
 
 import numpy as np
-from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from skae._base import check_count
+from skae._compat import check_matplotlib_support
+from skae._parameters import check_count
 from skae._plot._common import by_name, merged, new_axes
 from skae._plot._images import alike, as_images, image_sides, mosaic
 from skae._scores import explained_variance

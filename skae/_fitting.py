@@ -1,0 +1,219 @@
+"""How an estimator is fitted: measure, prepare, start, train and publish, in terms of the hooks of the base class."""
+
+import warnings
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import validate_data
+
+from skae import _parameters
+from skae._compat import check_feature_names, with_callbacks
+from skae._data.sources import measure
+from skae._data.standardizer import Standardizer, check_unit_interval
+from skae._files import shallow_copy
+from skae._model import Model, build_module, prefix_scores, smallest_prefix, weights_of
+from skae._nn.nested_dropout import NestedDropout
+from skae._preparation import Measured, Seeds, prepare
+from skae._training.fit import count_epochs, fit_net, training_settings
+from skae._training.net import find_device, make_net
+from skae._training.progress import Epochs
+from skae._warnings import warn_caller
+
+FLOATS = [np.float64, np.float32]
+_MAX_SEARCHED_COMPONENTS = 128  # among which a fraction of the variance is looked for
+
+
+class FitMixin:
+    """The steps of a fit; what differs between estimators are hooks, which :class:`skae._base.BaseAutoencoder` declares."""
+
+    def _validate(self, X):
+        """The device and the samples of X; nothing is computed before the parameters have been looked at."""
+        X = self._to_samples(X, fitting=True)
+        self._make_network()
+        _parameters.check_together(self)
+        self._check_parameters()
+        device = find_device(self.device)
+        return device, validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+
+    def _validate_validation_set(self, X_val, X):
+        """Samples of a validation set, which have the columns of X."""
+        if X_val is None:
+            return None
+        X_val = self._to_samples(X_val)
+        check_feature_names(self, X_val, reset=False)
+        X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
+        if not len(X_val):
+            raise ValueError("X_val has no rows: give at least one, or None to take a validation_fraction of X.")
+        if X_val.shape[1] != X.shape[1]:
+            raise ValueError(f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
+        return X_val
+
+    @with_callbacks  # here, where a failure has not been undone yet
+    def _fit(self, samples, device, callback_kwargs):
+        """Train on validated samples.
+
+        `callback_kwargs` is what scikit-learn's callbacks are given, with samples as the user gave them, which the methods
+        take. Their `y` is the target: a ScoringMonitor gives no score without.
+        """
+        self._seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        measured = self._measure(samples)
+        self.mean_ = measured.moments.mean
+        self.n_components_ = self._resolve_n_components(len(samples.X))
+        data = prepare(
+            samples,
+            measured,
+            self._make_corruption(measured.moments, measured.target_standardizer),
+            validation_fraction=self.validation_fraction,
+            n_components=self.n_components_,
+            is_anchored=self.init == "pca",
+            seeds=self._seeds,
+            device=device,
+        )
+        n_epochs = count_epochs(self.max_iter, self.batch_size, len(data.train))
+        context = self._init_callback_context(max_subtasks=n_epochs).call_on_fit_task_begin(**callback_kwargs)
+        spec = self._complete_spec(samples, measured.target_standardizer)
+        net = self._make_net(self._started_module(spec, data, device), spec, data, device)
+        epochs = Epochs(context, callback_kwargs, partial(self._fitted_by, spec, data))
+        rng = torch.Generator(device).manual_seed(data.seeds.noise)
+        curves = fit_net(net, data.train, data.validation, rng=rng, epochs=epochs)
+        self._publish(spec, data, net, curves)
+        context.call_on_fit_task_end(**callback_kwargs, reconstruction_attributes={})
+
+    def _measure(self, samples):
+        """The :class:`Measured` of samples, which those of a validation set have to suit."""
+        n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
+        moments, hashes = measure(
+            samples.X,
+            cross=self._uses_scatter(*samples.X.shape, n_outputs),
+            hashed=samples.X_val is None and self.validation_fraction is not None,
+        )
+        measured = Measured(moments, hashes, *self._make_standardizers(samples, moments))
+        given = [
+            (samples.X_val, "X_val", measured.standardizer),
+            (samples.target_val, "X_val_target", measured.target_standardizer),
+        ]
+        for source, name, standardizer in given:
+            if source is not None:
+                self._check_samples(measure(source, cross=False)[0], name, standardizer)
+        return measured
+
+    def _make_standardizer(self, moments, name):
+        """The standardizer that the parameters ask for, of samples of those moments."""
+        if self._is_sigmoid:
+            check_unit_interval(moments, name)
+        return Standardizer.of(
+            moments,
+            centered=not self._is_sigmoid,  # the textbook network sees the values that it has to reconstruct
+            bounded=self.output_activation in ("auto", "clip") and not self._is_sigmoid,
+            everywhere=self.output_activation == "clip",
+        )
+
+    @property
+    def _is_sigmoid(self):
+        return self.output_activation == "sigmoid" or getattr(self, "loss", None) == "log_loss"
+
+    @property
+    def _wants_fraction(self):
+        """Whether `n_components` is a fraction of the variance."""
+        return isinstance(self.n_components, Real) and not isinstance(self.n_components, Integral)
+
+    @property
+    def _seeds(self):
+        return Seeds.spawn(self._seed)
+
+    def _resolve_n_components(self, n_samples):
+        if self.n_components == "auto":
+            return min(32, max(1, self.n_features_in_ // 2))
+        if self.n_components == "spatial":
+            return self._make_network().spatial_width
+        if self._wants_fraction:
+            return min(_MAX_SEARCHED_COMPONENTS, self._max_components(n_samples))
+        return int(self.n_components)
+
+    def _complete_spec(self, samples, target_standardizer):
+        clip_or_identity = "clip" if target_standardizer.is_bounded else "identity"
+        return self._make_spec(
+            n_features=self.n_features_in_,
+            n_components=self.n_components_,
+            n_outputs=self.n_features_in_ if samples.target is None else samples.target.shape[1],
+            network=self._make_network(),
+            is_anchored=self.init == "pca",
+            is_ordered=self.ordered or self._wants_fraction,
+            output="sigmoid" if self._is_sigmoid else clip_or_identity,
+        )
+
+    def _started_module(self, spec, data, device):
+        """The module before the first epoch."""
+        module = build_module(spec, data.target_standardizer)
+        module.initialize(torch.Generator("cpu").manual_seed(data.seeds.weights))
+        module.to(device)
+        if spec.is_anchored:
+            self._start(module, data)
+            if self._wants_fraction:  # so that it is reached there after training, too
+                length = smallest_prefix(module.eval(), data.samples_that_vary[1], self.n_components, self.n_components_)
+                module.latent.nested_dropout = NestedDropout(self.n_components_, length).to(device)
+        return module
+
+    def _make_net(self, module, spec, data, device):
+        settings = training_settings(
+            optimizer=self.optimizer,
+            learning_rate_init=self.learning_rate_init,
+            alpha=self.alpha,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            n_samples=len(data.train),
+            skorch_callbacks=self.skorch_callbacks,
+            verbose=self.verbose,
+            rng=np.random.default_rng(data.seeds.batches),
+        )
+        return make_net(module, spec.build_objective(data.target_standardizer.scale, data.seeds.draws), device, **settings)
+
+    def _fitted_by(self, spec, data, net, curves):
+        """Attributes of the estimator as it is fitted by an epoch after which training goes on."""
+        fitted = shallow_copy(self)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what there is to say is said at the end
+            fitted._publish(spec, data, net, curves)
+        return vars(fitted)
+
+    def _publish(self, spec, data, net, curves):
+        """Set all fitted attributes."""
+        net.module_.complete()
+        weights = weights_of(net.module_)
+        model = Model(spec, data.standardizer, data.target_standardizer, weights, torch.device(net.device))
+        self._set_model(model, net.history)
+        self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
+        self.n_iter_ = len(self.loss_curve_)
+        if spec.is_ordered:
+            if self._wants_fraction:
+                self._keep_fraction(data, net.module_.latent.nested_dropout.emphasized)
+            curve = prefix_scores(self._model.module, data.described, range(1, self.n_components_ + 1))
+            self.explained_variance_ratio_ = np.diff(curve, prepend=0)
+        self._describe(data)
+        self._derive()
+        self._model.forget_conversions()
+
+    def _set_model(self, model, history):
+        self._model = model
+        self.n_components_ = model.spec.n_components
+        objective = model.spec.build_objective(model.target_standardizer.scale, self._seeds.draws)
+        self.net_ = make_net(model.module, objective, model.device)  # without what training needs
+        self.net_.history.extend(history)
+
+    def _keep_fraction(self, data, emphasized):
+        """Keep as many components as the fraction of the variance takes."""
+        name, dataset = data.samples_that_vary
+        module = self._model.module
+        for longest in (emphasized, self.n_components_):  # the first was validated, those between may be worse
+            reached = prefix_scores(module, dataset, [longest])[0]
+            if reached >= self.n_components:
+                length = smallest_prefix(module, dataset, self.n_components, longest)
+                self._set_model(self._truncated_model(length), self.net_.history)
+                return
+        warn_caller(
+            f"n_components={self.n_components!r} is not reached: R² of the {name} rows is {reached:.4f} with all"
+            f" {longest} components, which are kept."
+        )

@@ -1,0 +1,122 @@
+"""The Gaussian likelihood: normal noise of one variance, which is learned."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from skae._likelihoods.likelihood import Likelihood, start_at_linear
+from skae._linear.ppca import ppca, probabilistic
+
+# Least variance of the noise, relative to the mean variance of a feature (which is 1 in the network's units).
+MIN_NOISE_VARIANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Gaussian(Likelihood):
+    """Normal noise, which starts at probabilistic PCA."""
+
+    keeps_start = True
+
+    def standardizers(self, moments, standardizer):
+        standardizer = standardizer(moments)
+        return standardizer, standardizer
+
+    def build(self, output, n_outputs, n_lengths, is_anchored):
+        return GaussianLikelihood(output, n_lengths)
+
+    def start(self, module, samples, n_components):
+        model = ppca(samples, n_components, least_noise_variance=MIN_NOISE_VARIANCE)
+        module.start_density.start_at(model, weight=1 / (len(samples.source) + 1))
+        _start_at(module, model, n_components)
+
+    def start_prefix(self, module, smaller, n_components):
+        # Each number of components has a model of its own, with another noise variance.
+        start = module.start_density.model(module.principal_components, n_components)
+        _start_at(smaller, probabilistic(*start, n_left=0), n_components)
+
+    def attributes(self, module, scale):
+        return {"noise_variance_": module.output.noise_variance.item() * scale**2}
+
+    def is_degenerate(self, module):
+        return module.output.noise_variance.item() < 2 * MIN_NOISE_VARIANCE
+
+
+def _start_at(module, model, n_components):
+    encoder, decoder, variance = model.padded(n_components)
+    module.output.start_at(model.noise_variance, decoder)
+    start_at_linear(module, encoder, decoder, variance)
+
+
+class GaussianNoise(NamedTuple):
+    """Normal distributions of samples.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (..., n, n_outputs)
+    variance : Tensor of shape () or (n,)
+        Of each feature.
+    """
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+    def log_prob(self, x):
+        squares = (x - self.mean).square().sum(-1)
+        return -(squares / self.variance + x.shape[-1] * (math.log(2 * math.pi) + self.variance.log())) / 2
+
+
+class GaussianLikelihood(nn.Module):
+    """The mean of a sample, and the variance of the noise about it.
+
+    Parameters
+    ----------
+    mean : nn.Module
+        From the decoder's output to the mean.
+    n_lengths : int
+        Number of lengths that a prefix of the code may have, each with a variance of its own; 1 where no prefix is a code.
+    """
+
+    def __init__(self, mean, n_lengths):
+        super().__init__()
+        self.mean = mean
+        # Logarithms of the variances less the least that they may have.
+        self.log_excess = nn.Parameter(torch.zeros(n_lengths, dtype=torch.float32, device="cpu"))
+
+    @property
+    def noise_variance(self):
+        """Variance with all components."""
+        return self._variance(None)
+
+    @torch.no_grad()
+    def start_at(self, noise_variance, decoder):
+        """Take a noise variance, and for a prefix that of what a linear decoder's other components give as well."""
+        gains = np.square(decoder).sum(axis=0) / len(decoder)
+        left = np.append(gains[:0:-1].cumsum()[::-1], 0.0)[-len(self.log_excess) :]
+        excess = np.maximum(noise_variance - MIN_NOISE_VARIANCE + left, 1e-3 * MIN_NOISE_VARIANCE)
+        self.log_excess.copy_(torch.from_numpy(np.log(excess)))
+
+    @torch.no_grad()
+    def complete(self, lengths):
+        """Give lengths between those of a list, which are all that masks had in training, a variance between theirs."""
+        logs = self.log_excess.cpu().numpy()
+        between = np.interp(np.log(np.arange(len(logs)) + 1), np.log(lengths), logs[np.array(lengths) - 1])
+        self.log_excess.copy_(torch.from_numpy(between))
+
+    def set_bounds(self, lower, upper):
+        """Set the bounds of the mean from arrays of shape (n_features,)."""
+        self.mean.set_bounds(lower, upper)
+
+    def forward(self, raw):
+        return self.mean(raw)
+
+    def distribution(self, raw, mask=None):
+        return GaussianNoise(self.mean(raw), self._variance(mask))
+
+    def _variance(self, mask):
+        """Variance at the lengths of a mask: a number, or one of each sample (n,)."""
+        index = -1 if mask is None else mask.length - 1
+        return MIN_NOISE_VARIANCE + self.log_excess[index].exp().squeeze(-1)

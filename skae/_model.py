@@ -1,0 +1,238 @@
+"""The model: what a fit leaves, without optimizer, gradients or averages. Arrays in, arrays out."""
+
+import json
+from copy import deepcopy
+from dataclasses import fields, replace
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.utils import gen_batches
+
+from skae._likelihoods import Bernoulli, Gaussian
+from skae._nn.autoencoder import AutoencoderSpec
+from skae._nn.modes import without_ambient_state
+from skae._nn.networks import Conv, Dense
+from skae._nn.vae import VAESpec
+from skae._scores import ErrorSums
+
+_CHUNK_SIZE = 1024  # samples that go through the network together
+
+
+class Model:
+    """A fitted autoencoder.
+
+    Parameters
+    ----------
+    spec : skae._nn.autoencoder.Spec
+    standardizer, target_standardizer : skae._data.standardizer.Standardizer
+        Of samples and of their reconstructions.
+    weights : dict of str to ndarray
+        Parameters and buffers of the module that `spec` builds.
+    device : torch.device
+
+    Attributes
+    ----------
+    module : skae._nn.autoencoder.Autoencoder
+        In float32 and in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
+    RuntimeError
+        If the weights are not those of such a module.
+    """
+
+    def __init__(self, spec, standardizer, target_standardizer, weights, device):
+        self.spec = spec
+        self.standardizer = standardizer
+        self.target_standardizer = target_standardizer
+        self.module = build_module(spec, target_standardizer).eval()
+        weights = {name: torch.from_numpy(np.array(weight, dtype=np.float32)) for name, weight in weights.items()}
+        if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+            raise ValueError("A weight is NaN or infinite.")
+        self.module.load_state_dict(weights, assign=True)
+        self.module.to(device)
+        self.device = device
+        self._converted = {}  # modules of other dtypes, which are made once
+
+    def state(self):
+        """Arrays and plain values from which `from_state` makes the model again, on any device."""
+        return {
+            "spec": _to_json(self.spec),
+            "standardizer": self.standardizer,
+            "target_standardizer": self.target_standardizer,
+            "weights": weights_of(self.module),
+        }
+
+    @classmethod
+    def from_state(cls, state, device):
+        return cls(**state | {"spec": _from_json(state["spec"])}, device=device)
+
+    @property
+    def _code_scale(self):
+        """What a code of the network is multiplied by to be in the units that `encode` returns it in."""
+        return self.target_standardizer.scale if self.module.latent.in_units_of_x else 1.0
+
+    def encode(self, X):
+        """Codes (n, n_components) of samples (n, n_features), in the dtype of X, as all that follows."""
+        codes = self.apply(lambda module, u: module.encode(u), X)
+        codes *= X.dtype.type(self._code_scale)
+        return codes
+
+    def decode(self, Z):
+        """Samples (n, n_outputs) from codes, of which a prefix may be given (n, k)."""
+        k, n_left = Z.shape[1], self.spec.n_components - Z.shape[1]
+        scale = Z.dtype.type(self._code_scale)
+        return self.apply(
+            partial(_decode_prefix, k),
+            Z,
+            prepare=lambda Z: np.pad(Z / scale, ((0, 0), (0, n_left))),
+            finish=self.target_standardizer.inverse_transform,
+        )
+
+    def reconstruct(self, X):
+        """Reconstructions (n, n_outputs) of samples."""
+        return self.apply(lambda module, u: module(u).reconstruction, X, finish=self.target_standardizer.inverse_transform)
+
+    def mean_squared_errors(self, X):
+        """Mean over the features of the squared error of the reconstruction of each sample (n,)."""
+        chunks = (X[batch] for batch in gen_batches(len(X), _CHUNK_SIZE))
+        return np.concatenate([np.square(chunk - self.reconstruct(chunk)).mean(axis=1) for chunk in chunks])
+
+    def r2(self, X, target, lengths=None, sample_weight=None, corrupt=None):
+        """R² of the reconstruction of targets from the first components of the codes of X, for each number of them.
+
+        Parameters
+        ----------
+        X, target : ndarray of shape (n, n_features) and (n, n_outputs)
+        lengths : iterable of int, default=None
+            None is all components alone.
+        sample_weight : ndarray of shape (n,), default=None
+        corrupt : callable, default=None
+            Called with samples and the position of the first, it returns corrupted ones.
+        """
+        lengths = [self.spec.n_components] if lengths is None else lengths
+        sums = ErrorSums(len(lengths))
+        for batch in gen_batches(len(X), _CHUNK_SIZE):
+            chunk = X[batch] if corrupt is None else corrupt(X[batch], batch.start).astype(X.dtype, copy=False)
+            codes = self.encode(chunk)
+            reconstructions = (self.decode(codes[:, :length]) for length in lengths)
+            sums.add(target[batch], reconstructions, None if sample_weight is None else sample_weight[batch])
+        return sums.scores()
+
+    def apply(self, function, X, prepare=None, finish=None):
+        """``function(module, tensor)`` of the prepared samples, a chunk of them at a time.
+
+        Parameters
+        ----------
+        function : callable
+        X : ndarray
+        prepare : callable, default=None
+            Called with a chunk of X; None standardizes it.
+        finish : callable, default=None
+            Called with the array that the function has made of a chunk; None leaves it as it is.
+        """
+        prepare = prepare or self.standardizer.transform
+        dtype = torch.float64 if X.dtype == np.float64 else torch.float32
+        device = self._device_for(dtype)
+        result = None
+        with without_ambient_state(), torch.inference_mode():
+            module = self._module_in(dtype, device)
+            for batch in gen_batches(len(X), _CHUNK_SIZE):
+                part = function(module, torch.from_numpy(prepare(X[batch])).to(device)).numpy(force=True)
+                part = part if finish is None else finish(part)
+                if result is None:  # one array that is filled: parts that are joined at the end would be a second copy
+                    result = part if len(part) == len(X) else np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
+                if result is not part:
+                    result[batch] = part
+        return result
+
+    def truncated(self, n_components):
+        """The model of the first components: of each weight the part that the smaller module has."""
+        smaller = replace(self.spec, n_components=n_components)
+        shapes = {name: weight.shape for name, weight in smaller.build().state_dict().items()}
+        weights = weights_of(self.module)
+        weights = {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
+        return Model(smaller, self.standardizer, self.target_standardizer, weights, self.device)
+
+    def forget_conversions(self):
+        """Forget the modules of other dtypes, until they are needed again."""
+        self._converted = {}
+
+    def _module_in(self, dtype, device):
+        if dtype == torch.float32:
+            return self.module
+        if dtype not in self._converted:
+            self._converted[dtype] = deepcopy(self.module).to(device, dtype)
+        return self._converted[dtype]
+
+    def _device_for(self, dtype):
+        """Where samples of that dtype are computed: Apple's GPUs have no float64."""
+        return torch.device("cpu") if self.device.type == "mps" and dtype == torch.float64 else self.device
+
+
+# What a spec is made of in files that have plain values alone; with others, it is pickled as it is.
+_CLASSES = {cls.__name__: cls for cls in (AutoencoderSpec, Bernoulli, Conv, Dense, Gaussian, VAESpec)}
+
+
+def _to_json(spec):
+    def names_and_values(part):
+        if _CLASSES.get(type(part).__name__) is not type(part):
+            raise TypeError
+        return {"class": type(part).__name__} | {field.name: getattr(part, field.name) for field in fields(part)}
+
+    try:
+        return json.dumps(spec, default=names_and_values)
+    except TypeError:
+        return spec
+
+
+def _from_json(text):
+    def make(part):
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items()}
+        return _CLASSES[values.pop("class")](**values)
+
+    return json.loads(text, object_hook=make) if isinstance(text, str) else text
+
+
+def build_module(spec, target_standardizer):
+    """The module of a spec, with the bounds of its targets; its weights are without values."""
+    module = spec.build()
+    if target_standardizer.is_bounded:
+        module.set_bounds(*target_standardizer.standardized_bounds)
+    return module
+
+
+def weights_of(module):
+    """Parameters and other state of a module, as arrays."""
+    return {name: weight.numpy(force=True) for name, weight in module.state_dict().items()}
+
+
+def prefix_scores(module, dataset, lengths):
+    """R² of the reconstruction of a dataset from the first components, for each number of them."""
+    sums = ErrorSums(len(lengths))
+    with without_ambient_state(), torch.inference_mode():
+        for u, target in dataset.batches(_CHUNK_SIZE):
+            z = module.encode(u)
+            decoded = (_decode_prefix(length, module, z).numpy(force=True) for length in lengths)
+            sums.add(target.numpy(force=True), decoded)
+    return sums.scores()
+
+
+def smallest_prefix(module, dataset, score, longest):
+    """The smallest number of components at which the R² of a dataset reaches a score, by bisection; else `longest`."""
+    low, high = 0, longest
+    while high - low > 1:
+        middle = (low + high) // 2
+        if prefix_scores(module, dataset, [middle])[0] < score:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _decode_prefix(length, module, z):
+    """Reconstructions from the first components of codes."""
+    return module.decode(z, module.latent.prefix(length))

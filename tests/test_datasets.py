@@ -1,0 +1,174 @@
+"""Datasets: what a network is given of samples."""
+
+import numpy as np
+import pytest
+import torch
+
+from skae._data import datasets
+from skae._data.corruptions import Function, GaussianNoise
+from skae._data.datasets import CorruptedDataset, SampleDataset
+from skae._data.moments import Moments
+from skae._data.sources import ArraySource
+from skae._data.standardizer import Standardizer
+
+POSITIONS = np.array([5, 1, 9, 20])
+
+
+def _standardizer(X):
+    return Standardizer.of(Moments.of(ArraySource(X).chunks(), cross=False), centered=True, bounded=False)
+
+
+def _by_hand(X):
+    return (X - X.astype(float).mean(axis=0)) / np.sqrt(X.astype(float).var(axis=0).mean())
+
+
+def _dataset(X, positions=None, *, target=None, target_standardizer=None, **corruption):
+    standardizer = _standardizer(X)
+    if target is not None:
+        target, target_standardizer = ArraySource(target), _standardizer(target)
+    make = CorruptedDataset if corruption else SampleDataset
+    arguments = ArraySource(X), standardizer, target_standardizer or standardizer, torch.device("cpu")
+    return make(*arguments, positions, target, **corruption)
+
+
+def _one_batch(dataset, rng=None):
+    return tuple(part.numpy() for part in next(dataset.batches(1_000_000, rng)))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_samples_are_standardized_batch_by_batch_in_float32(cancer, dtype, order):
+    X = np.array(cancer * 3 + 2, dtype=dtype, order=order)
+    before = X.copy()
+    dataset = _dataset(X, POSITIONS)
+    assert len(dataset) == 4
+    batches = list(dataset.batches(3))
+    assert [len(batch.input) for batch in batches] == [3, 1]
+    for part in ("input", "target"):
+        tensor = torch.cat([getattr(batch, part) for batch in batches])
+        assert tensor.numpy().dtype == np.float32
+        np.testing.assert_allclose(tensor.numpy(), _by_hand(X)[POSITIONS], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_samples_default_to_all(cancer):
+    dataset = _dataset(cancer)
+    assert len(dataset) == len(cancer)
+    assert next(dataset.batches(10)).input.shape == (10, 30)
+    np.testing.assert_allclose(_one_batch(dataset)[0], _by_hand(cancer), rtol=1e-4, atol=1e-5)
+
+
+def _numbered(n):
+    """Samples that say what their position is."""
+    return np.c_[np.arange(n, dtype=float), np.zeros(n)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 300, 1024, 1500, 5000])
+def test_batches_cover_every_position_once_shuffled_only_by_an_rng(size, rng):
+    X = _numbered(2500)
+    dataset = _dataset(X)
+
+    def positions(rng=None):
+        batches = [batch.input for batch in dataset.batches(size, rng)]
+        assert [len(batch) for batch in batches] == [min(size, 2500 - i) for i in range(0, 2500, size)]
+        return np.rint(dataset.standardizer.inverse_transform(torch.cat(batches).double().numpy())[:, 0]).astype(int)
+
+    np.testing.assert_array_equal(positions(), np.arange(2500))
+    first, second = positions(rng), positions(rng)
+    assert not np.array_equal(first, second)
+    for shuffled in (first, second):
+        np.testing.assert_array_equal(np.sort(shuffled), np.arange(2500))
+        assert not np.array_equal(shuffled, np.arange(2500))
+
+
+def test_input_and_target_are_the_same_tensor_where_nothing_differs(cancer):
+    assert all(batch.input is batch.target for batch in _dataset(cancer).batches(100))
+
+
+@pytest.mark.parametrize("is_shuffled", [True, False])
+def test_targets_are_those_of_their_samples(cancer, is_shuffled, rng):
+    target = cancer[:, :3] ** 2 + 7
+    u, y = _one_batch(_dataset(cancer, POSITIONS, target=target), rng if is_shuffled else None)
+    order = [np.abs(_by_hand(cancer) - sample).sum(axis=1).argmin() for sample in u]
+    assert sorted(order) == sorted(POSITIONS)
+    np.testing.assert_allclose(u, _by_hand(cancer)[order], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(y, _by_hand(target)[order], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_samples_in_other_units_are_a_target(cancer, dtype):
+    X, mean = (3 * cancer + 2).astype(dtype), np.arange(30.0)
+    u, y = _one_batch(_dataset(X, target_standardizer=Standardizer(mean, 4.0, np.array(-np.inf), np.array(np.inf))))
+    np.testing.assert_allclose(u, _by_hand(X), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(y, (X - mean) / 4, rtol=1e-4, atol=1e-5)
+
+
+def _noise(n_features, std=1.0):
+    return GaussianNoise(std, np.full(n_features, -np.inf), np.full(n_features, np.inf))
+
+
+def _add_in_place(X, random_state):
+    X += 5
+    return X
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("positions", [None, POSITIONS])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"target_standardizer": Standardizer.identity(30)},
+        {"corruption": _noise(30), "seed": 0, "renewed": True},
+        {"corruption": Function(_add_in_place, None), "seed": 0, "renewed": False},
+    ],
+    ids=["samples", "other units", "noise", "function"],
+)
+def test_data_are_left_alone(cancer, options, positions, order, dtype, rng):
+    X = np.array(3 * cancer + 2, dtype=dtype, order=order)
+    before = X.copy()
+    for batch in [*_dataset(X, positions, **options).batches(16), *_dataset(X, positions, **options).batches(16, rng)]:
+        for tensor in batch:
+            tensor.zero_()
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_samples_are_corrupted_in_the_units_of_x_and_their_targets_are_clean(cancer, dtype):
+    X, seen = (3 * cancer + 2).astype(dtype), []
+
+    def corrupt(given, random_state):
+        seen.append(given.copy())
+        return given**2
+
+    dataset = _dataset(X, POSITIONS, corruption=Function(corrupt, None), seed=0, renewed=True)
+    u, y = _one_batch(dataset)
+    np.testing.assert_array_equal(np.concatenate(seen), X[POSITIONS])
+    scale = np.sqrt(X.astype(float).var(axis=0).mean())
+    np.testing.assert_allclose(u, (X[POSITIONS].astype(float) ** 2 - X.mean(axis=0)) / scale, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(y, _by_hand(X)[POSITIONS], rtol=1e-4, atol=1e-5)
+
+
+def _passes(renewed, seed=0, n=3):
+    """Inputs of passes over samples that are all the same, whose corruption so is all that differs."""
+    X = np.r_[np.zeros((40, 3)), np.ones((40, 3))]
+    dataset = _dataset(X, np.arange(40), corruption=_noise(3), seed=seed, renewed=renewed)
+    next(dataset.batches(16))  # a pass that is not ended
+    return [torch.cat([batch.input for batch in dataset.batches(16)]).numpy() for _ in range(n)]
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_corruption_is_another_at_each_pass_only_where_it_is_renewed(renewed, monkeypatch):
+    monkeypatch.setattr(datasets, "PREFETCH", 16)
+    first, *others = _passes(renewed)
+    assert all(np.array_equal(first, other) is not renewed for other in others)
+    # Within a pass, each sample has a corruption of its own, whatever is fetched together.
+    assert len(np.unique(first, axis=0)) == 40
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_corruption_is_that_of_the_seed(renewed):
+    for one, same, other in zip(_passes(renewed), _passes(renewed), _passes(renewed, seed=[0, 1]), strict=True):
+        np.testing.assert_array_equal(one, same)
+        assert not np.array_equal(one, other)
