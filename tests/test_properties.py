@@ -280,7 +280,7 @@ def test_moments_are_the_same_under_any_split(table, cuts, order):
     np.testing.assert_allclose(merged.mean, mean.astype(np.float64), rtol=1e-12, atol=1e-12 * _largest(X))
     for name, of in {"low": X.min(axis=0), "high": X.max(axis=0)}.items():
         np.testing.assert_array_equal(getattr(merged, name), of)
-        np.testing.assert_array_equal(getattr(merged, f"n_{name}"), (X == of).sum(axis=0))
+        np.testing.assert_array_equal(getattr(merged, f"n_{name}"), np.equal(X, of).sum(axis=0))
     assert merged.n_samples == len(X)
 
 
