@@ -8,7 +8,7 @@ from torch import nn
 
 from skae._nn.latents import DeterministicLatent
 from skae._nn.nested_dropout import NestedDropout
-from skae._nn.networks import ACTIVATIONS, WITHOUT_VALUES, Sizes, initialize
+from skae._nn.networks import ACTIVATIONS, Linear, Sizes, initialize
 from skae._nn.objectives import Reconstruction
 from skae._nn.outputs import OUTPUTS
 
@@ -128,10 +128,6 @@ class AnchoredMap(nn.Module):
             parameter.zero_()
 
 
-def _matrix(n_in, n_out):
-    return nn.Linear(n_in, n_out, bias=False, **WITHOUT_VALUES)
-
-
 class AutoencoderOutput(NamedTuple):
     """What an autoencoder returns.
 
@@ -163,8 +159,8 @@ class Autoencoder(nn.Module):
     def __init__(self, paths, sizes, latent, output, is_anchored):
         super().__init__()
         f, g = paths
-        self.encoder = AnchoredMap(f, _matrix(sizes.n_features, sizes.latent_width) if is_anchored else None)
-        self.decoder = AnchoredMap(g, _matrix(sizes.n_components, sizes.n_outputs) if is_anchored else None)
+        self.encoder = AnchoredMap(f, Linear(sizes.n_features, sizes.latent_width, bias=False) if is_anchored else None)
+        self.decoder = AnchoredMap(g, Linear(sizes.n_components, sizes.n_outputs, bias=False) if is_anchored else None)
         self.output = output
         self.latent = latent
 

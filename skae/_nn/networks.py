@@ -12,10 +12,6 @@ from itertools import chain, pairwise
 import torch
 from torch import nn
 
-# Layers are made without weights: `initialize` draws them by a generator of its own, or a file has them. torch's own
-# initialization would draw from the generator of the whole process.
-WITHOUT_VALUES = {"device": "meta", "dtype": torch.float32}
-
 ACTIVATIONS = {
     "gelu": nn.GELU,
     "identity": nn.Identity,
@@ -24,6 +20,31 @@ ACTIVATIONS = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
+
+
+class WithoutValues:
+    """Mixin of layers that are made without weights: `initialize` draws them by a generator of its own, or a file has them.
+
+    torch's own initialization would draw from the generator of the whole process.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, device="meta", dtype=torch.float32, **kwargs)
+
+    def reset_parameters(self):
+        """Draw nothing."""
+
+
+class Linear(WithoutValues, nn.Linear):
+    """A fully connected layer."""
+
+
+class Conv2d(WithoutValues, nn.Conv2d):
+    """A convolution."""
+
+
+class ConvTranspose2d(WithoutValues, nn.ConvTranspose2d):
+    """A transposed convolution."""
 
 
 @torch.no_grad()
@@ -91,9 +112,9 @@ class Dense:
         f, g : nn.Sequential
         """
         hidden = self.hidden_layer_sizes
-        f = self._perceptron([linear(*pair) for pair in pairwise((sizes.n_features, *hidden, sizes.latent_width))])
+        f = self._perceptron([Linear(*pair) for pair in pairwise((sizes.n_features, *hidden, sizes.latent_width))])
         widths = (*hidden[::-1], sizes.n_outputs)
-        g = self._perceptron([first_layer(sizes, widths[0]), *(linear(*pair) for pair in pairwise(widths))])
+        g = self._perceptron([first_layer(sizes, widths[0]), *(Linear(*pair) for pair in pairwise(widths))])
         return f, g
 
     def _perceptron(self, layers):
@@ -102,16 +123,11 @@ class Dense:
         return nn.Sequential(first, *chain.from_iterable(activated))
 
 
-def linear(n_in, n_out):
-    """A fully connected layer, its weights without values."""
-    return nn.Linear(n_in, n_out, **WITHOUT_VALUES)
-
-
 def first_layer(sizes, n_out):
     """The first layer of a decoder, fully connected; with ordered codes it is conditioned on the length of their prefix."""
     if sizes.n_condition_features:
         return ConditionalLinear(sizes.n_condition_features, sizes.n_components, n_out)
-    return linear(sizes.n_components, n_out)
+    return Linear(sizes.n_components, n_out)
 
 
 @dataclass(frozen=True)
@@ -154,7 +170,7 @@ class Conv:
             f[-1] = ToSamples()
         else:
             width = self.spatial_width
-            f += [ToSamples(), linear(width, sizes.latent_width)]
+            f += [ToSamples(), Linear(width, sizes.latent_width)]
             g = [first_layer(sizes, width), ACTIVATIONS[self.activation](), *g]
         return nn.Sequential(*f), nn.Sequential(*g)
 
@@ -199,7 +215,7 @@ def halved_sides(sides, n_times):
 
 
 def _same_conv(n_in, n_out, kernel_size, stride=1):
-    return nn.Conv2d(n_in, n_out, kernel_size, stride, padding=kernel_size // 2, **WITHOUT_VALUES)
+    return Conv2d(n_in, n_out, kernel_size, stride, padding=kernel_size // 2)
 
 
 def _strides(size, half):
@@ -220,11 +236,7 @@ def _transpose_up(n_in, n_out, kernel_size, half, size):
         return _zeros_up(n_in, n_out, kernel_size, half, size)
     strides = _strides(size, half)
     rest = tuple(a - 1 - (b - 1) * s for a, b, s in zip(size, half, strides, strict=True))
-    return [
-        nn.ConvTranspose2d(
-            n_in, n_out, kernel_size, strides, padding=kernel_size // 2, output_padding=rest, **WITHOUT_VALUES
-        )
-    ]
+    return [ConvTranspose2d(n_in, n_out, kernel_size, strides, padding=kernel_size // 2, output_padding=rest)]
 
 
 def _interpolate_up(mode):
@@ -247,7 +259,7 @@ UPSAMPLINGS = {
 }
 
 
-class StridedPointwise(nn.Conv2d):
+class StridedPointwise(Conv2d):
     """A convolution with a kernel of 1 x 1 that leaves out pixels: those that a stride would pass over.
 
     On some processors, torch's own backward pass of such a convolution with a stride and one input channel writes outside of
@@ -261,14 +273,14 @@ class StridedPointwise(nn.Conv2d):
     """
 
     def __init__(self, n_in, n_out, strides):
-        super().__init__(n_in, n_out, 1, **WITHOUT_VALUES)
+        super().__init__(n_in, n_out, 1)
         self.strides = strides
 
     def forward(self, x):
         return super().forward(x[:, :, :: self.strides[0], :: self.strides[1]])
 
 
-class ConditionalLinear(nn.Linear):
+class ConditionalLinear(Linear):
     """A linear layer of masked codes, whose bias is linear in what the decoder is conditioned on.
 
     Otherwise a component that is masked would be one that happens to be zero.
@@ -280,8 +292,8 @@ class ConditionalLinear(nn.Linear):
     """
 
     def __init__(self, n_condition_features, n_components, n_outputs):
-        super().__init__(n_components, n_outputs, bias=False, **WITHOUT_VALUES)
-        self.biases = nn.Parameter(torch.empty(n_condition_features, n_outputs, **WITHOUT_VALUES))
+        super().__init__(n_components, n_outputs, bias=False)
+        self.biases = nn.Parameter(torch.empty(n_condition_features, n_outputs, device="meta", dtype=torch.float32))
 
     def forward(self, codes_and_condition):
         z, condition = codes_and_condition

@@ -4,7 +4,6 @@ import math
 import signal
 import threading
 from contextlib import contextmanager
-from copy import deepcopy
 
 import numpy as np
 import torch
@@ -98,15 +97,15 @@ def fit_net(net, train, validation, *, rng, epochs):
             f"X cannot be trained on: before the first epoch the validation score is {baseline_score}. Rescale its columns,"
             " for instance with sklearn.preprocessing.StandardScaler."
         )
-    best_iter, best_weights = 0, deepcopy(net.module_.state_dict())
+    best_iter, best_weights = 0, _copied_weights(net.module_)
     loss_curve, validation_scores = [], []
 
     net.notify("on_train_begin", X=train, y=None)
-    averaged = dict(net.callbacks_)["averaging"].module_
     for epoch in range(1, net.max_epochs + 1):
         epochs.begin()
         net.notify("on_epoch_begin", dataset_train=train, dataset_valid=validation)
         net.run_single_epoch(batches, training=True, prefix="train", step_fn=net.train_step, rng=rng)
+        averaged = dict(net.callbacks_)["averaging"].module_
         losses = _losses_of(averaged, objective, held_out)
         loss = losses.mean().item()
         score = objective.score(loss, reference)
@@ -115,7 +114,7 @@ def fit_net(net, train, validation, *, rng, epochs):
         loss_curve.append(net.history[-1, "train_loss"])
         validation_scores.append(score)
         if better:
-            best_score, best_iter, best_weights = score, epoch, deepcopy(averaged.state_dict())
+            best_score, best_iter, best_weights = score, epoch, _copied_weights(averaged)
         for name, value in {"valid_loss": loss, "valid_loss_best": better, "valid_score": score}.items():
             net.history.record(name, value)
         if not (math.isfinite(loss_curve[-1]) and math.isfinite(score)):
@@ -134,6 +133,10 @@ def fit_net(net, train, validation, *, rng, epochs):
 
     net.module_.eval().load_state_dict(best_weights)
     return Curves(loss_curve, validation_scores, baseline_score, best_iter)
+
+
+def _copied_weights(module):
+    return {name: weight.clone() for name, weight in module.state_dict().items()}
 
 
 def _losses_of(module, objective, batches):

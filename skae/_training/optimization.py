@@ -38,9 +38,12 @@ class Averaging(Callback):
         horizon = EMA_HORIZON * self.n_steps
         self._every = max(1, round(horizon / 5))
         self._weight = min(1.0, self._every / horizon)  # of the latest weights
-        self.module_ = deepcopy(net.module_).eval()
-        self._averages, self._weights = (list(module.parameters()) for module in (self.module_, net.module_))
         self._steps = 0
+
+    def on_epoch_begin(self, net, **kwargs):
+        if self._steps == 0:
+            self.module_ = deepcopy(net.module_).eval()
+            self._averages, self._weights = (list(module.parameters()) for module in (self.module_, net.module_))
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
