@@ -39,7 +39,9 @@ class BaseAutoencoder(
     _doc_link_module = "skae"
     _doc_link_template = "https://skae.readthedocs.io/en/stable/api/{estimator_module}.{estimator_name}.html"
 
-    _per_component = ("explained_variance_ratio_",)  # fitted attributes of ordered codes that `truncate` cuts
+    _per_component = (
+        "explained_variance_ratio_",
+    )  # fitted attributes with a value for each component, where these are ordered
 
     # Hooks, in the order in which `fit` calls them.
 
@@ -76,7 +78,7 @@ class BaseAutoencoder(
     def _check_samples(self, moments, name, standardizer):
         """Refuse samples of a validation set that the standardizer or the loss cannot take."""
         if self._is_sigmoid:
-            check_unit_interval(moments, name)
+            check_unit_interval(moments.low.min(), moments.high.max(), name)
         standardizer.check_range(moments, name)
 
     @hook
@@ -110,7 +112,7 @@ class BaseAutoencoder(
 
     @hook
     def _derive(self):
-        """Set fitted attributes that follow from the model and from others; `truncate` needs them anew."""
+        """Set fitted attributes that follow from the model and from others; `truncate` sets them again."""
 
     # Fit
 

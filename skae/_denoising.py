@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae import _parameters
 from skae._base import BaseAutoencoder
 from skae._compat import Interval, StrOptions, check_sample_weight, fit_context, get_feature_names
-from skae._data.corruptions import CORRUPTIONS, FRACTIONAL, Function, Ranges
+from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Ranges
 from skae._files import unchanged_on_failure
 from skae._images import OptionalImageInput, flatten
 from skae._linear import reduced_rank
@@ -314,24 +314,29 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         return target, target_val
 
     def _validate_target(self, name, X_target, X):
-        """Rows of a target of the rows of X, and the shape of its images."""
-        rows, shape = flatten(X_target, name)
-        rows = check_array(rows, dtype=X.dtype, input_name=name)
-        if len(rows) != len(X):
-            raise ValueError(f"{name} has {len(rows)} rows, but the damaged ones are {len(X)}: give each its clean row.")
+        """Flat targets of the samples of X, and the shape of their images."""
+        target, shape = flatten(X_target, name)
+        target = check_array(target, dtype=X.dtype, input_name=name)
+        if len(target) != len(X):
+            raise ValueError(f"{name} has {len(target)} rows, but the damaged ones are {len(X)}: give each its clean row.")
         if self.image_shape_ is not None:
             sides = self.image_shape_[:2]
-            if rows.shape[1] % math.prod(sides) or (shape is not None and shape[:2] != sides):
+            if target.shape[1] % math.prod(sides) or (shape is not None and shape[:2] != sides):
                 raise ValueError(
-                    f"{name} has images of shape {shape or rows.shape[1:]}, but those of X are {sides[0]} x {sides[1]}: give"
-                    " the same height and width; channels may differ."
+                    f"{name} has images of shape {shape or target.shape[1:]}, but those of X are {sides[0]} x {sides[1]}:"
+                    " give the same height and width; channels may differ."
                 )
-        return rows, shape
+        return target, shape
 
     # Parts
 
     def _uses_scatter(self, n_samples, n_features, n_outputs):
-        return self.init == "pca" and max(n_features, n_outputs) <= MAX_FEATURES_OF_SCATTER
+        if self._is_paired:
+            return False
+        if self.corruption is None:
+            return super()._uses_scatter(n_samples, n_features, n_outputs)
+        has_formula = isinstance(self.corruption, str) and self.corruption in FORMULAS
+        return self.init == "pca" and has_formula and n_features <= MAX_FEATURES_OF_SCATTER
 
     def _make_corruption(self, moments, target_standardizer):
         self._corruption = None
@@ -355,7 +360,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             encoder = pca(data.linear, self.n_components_).encoder
             module.start_at(reduced_rank.regression_on_codes(encoder, data.pairs(data.train)))
         else:
-            validation = data.pairs(data.validation)
+            validation = partial(data.pairs, data.validation)
             module.start_at(reduced_rank.reduced_rank(*data.joint_in_network_units, validation, self.n_components_))
 
     # Apply

@@ -72,7 +72,7 @@ def _available(device):
 
 
 def _before_fit(callback):
-    """A callback, or a pair with its name, without what it has kept of a fit: that may be the optimiser, or rows."""
+    """A callback, or a pair with its name, without what it has kept of a fit: that may be the optimizer, or samples."""
     if isinstance(callback, tuple):
         return (*callback[:-1], _before_fit(callback[-1]))
     if isinstance(callback, type):
@@ -110,7 +110,9 @@ def unchanged_on_failure(estimator):
 
 
 def shallow_copy(estimator):
-    """Another estimator with the same attributes; `copy` would make its model anew."""
+    """Another estimator with the same attributes; `copy` would make its model again."""
     twin = object.__new__(type(estimator))
-    vars(twin).update(vars(estimator))
+    vars(twin).update(
+        {name: copy(value) if isinstance(value, dict | list) else value for name, value in vars(estimator).items()}
+    )
     return twin

@@ -60,7 +60,7 @@ class FitMixin:
         """
         self._seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         measured = self._measure(samples)
-        self.mean_ = measured.moments.mean
+        self.mean_ = measured.moments.mean.copy()
         self.n_components_ = self._resolve_n_components(len(samples.X))
         data = prepare(
             samples,
@@ -103,12 +103,13 @@ class FitMixin:
     def _make_standardizer(self, moments, name):
         """The standardizer that the parameters ask for, of samples of those moments."""
         if self._is_sigmoid:
-            check_unit_interval(moments, name)
+            check_unit_interval(moments.low.min(), moments.high.max(), name)
         return Standardizer.of(
             moments,
             centered=not self._is_sigmoid,  # the textbook network sees the values that it has to reconstruct
             bounded=self.output_activation in ("auto", "clip") and not self._is_sigmoid,
             everywhere=self.output_activation == "clip",
+            name=name,
         )
 
     @property
@@ -141,7 +142,7 @@ class FitMixin:
             n_outputs=self.n_features_in_ if samples.target is None else samples.target.shape[1],
             network=self._make_network(),
             is_anchored=self.init == "pca",
-            is_ordered=self.ordered or self._wants_fraction,
+            is_ordered=bool(self.ordered or self._wants_fraction),
             output="sigmoid" if self._is_sigmoid else clip_or_identity,
         )
 

@@ -1,28 +1,28 @@
-"""Frames: rows on their way out, in the container that scikit-learn's `set_output` names."""
+"""Containers: DataFrames on their way in, and on the way out as scikit-learn's `set_output` says."""
 
 import torch
 
 from skae._compat import get_container_adapter, get_feature_names
 
 
-def in_container(rows, given, estimator, names):
-    """The rows in the container that `transform` of the estimator gives codes in.
+def in_container(X_hat, X, estimator, names):
+    """Reconstructed samples in the container that `transform` of the estimator gives codes in.
 
     `set_output` does so for `transform` alone, whose columns are the codes'.
 
     Parameters
     ----------
-    rows : ndarray
+    X_hat : ndarray
         Images of more than two dimensions stay an array.
-    given : object
-        What the rows were made of; a pandas frame gives them its index.
+    X : object
+        What they were made of; a pandas DataFrame gives them its index.
     estimator : object
         Whose `set_output`, or else the global configuration, decides.
     names : ndarray of str or None
         Of the columns; None leaves them to the container.
     """
     adapter = get_container_adapter("transform", estimator)
-    return rows if adapter is None or rows.ndim != 2 else adapter.create_container(rows, given, columns=names)
+    return X_hat if adapter is None or X_hat.ndim != 2 else adapter.create_container(X_hat, X, columns=names)
 
 
 def as_array(X):
@@ -31,7 +31,7 @@ def as_array(X):
 
 
 def check_order(codes, names):
-    """Refuse a frame whose columns have the names, but in another order, or not the first of them."""
+    """Refuse a DataFrame whose columns have the names, but in another order, or not the first of them."""
     given = get_feature_names(codes)
     if given is not None and set(given) <= set(names) and list(given) != list(names[: len(given)]):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Images as rows: their form on the way in, and on the way out again."""
+"""Images as flat samples: their form on the way in, and on the way out."""
 
 import math
 
@@ -8,11 +8,11 @@ from sklearn.utils import check_array
 from skae._frames import as_array
 from skae._parameters import check_sizes, conv_network, dense_network
 
-_MAX_COLOURS = 4  # red, green, blue and opacity
+_MAX_COLORS = 4  # red, green, blue and opacity
 
 
 class ImageInput:
-    """Mixin of estimators that take images, n-D or as flat rows.
+    """Mixin of estimators that take images, N-dimensional or as flat samples.
 
     It needs the parameter `image_shape` and sets `image_shape_`.
     """
@@ -47,7 +47,7 @@ class ImageInput:
             check_array(X)  # which refuses it
         n_features = X.shape[1]
         if wanted is None:
-            return self._shape_of_flat_rows(n_features)
+            return self._shape_of_flat_samples(n_features)
         if math.prod(wanted) != n_features:
             raise ValueError(
                 f"image_shape={self.image_shape!r} has {math.prod(wanted)} values, but the rows of X have {n_features}: give"
@@ -55,8 +55,8 @@ class ImageInput:
             )
         return wanted
 
-    def _shape_of_flat_rows(self, n_features):
-        """Shape of the images that flat rows are, where no parameter gives it."""
+    def _shape_of_flat_samples(self, n_features):
+        """Shape of the images that flat samples are, where no parameter gives it."""
         side = math.isqrt(n_features)
         return (side, side) if side * side == n_features else (1, n_features)
 
@@ -68,20 +68,20 @@ class ImageInput:
 
 
 class OptionalImageInput(ImageInput):
-    """Mixin of estimators that are convolutional for images, and dense for other rows.
+    """Mixin of estimators that are convolutional for images, and dense for other samples.
 
-    Flat rows are images where `image_shape` says so.
+    Flat samples are images where `image_shape` says so.
     """
 
     def _make_network(self):
         return dense_network(self) if self.image_shape_ is None else super()._make_network()
 
-    def _shape_of_flat_rows(self, n_features):
-        return super()._shape_of_flat_rows(n_features) if self.image_shape == "auto" else None
+    def _shape_of_flat_samples(self, n_features):
+        return super()._shape_of_flat_samples(n_features) if self.image_shape == "auto" else None
 
 
 def flatten(X, name):
-    """Rows of images, and the shape of an image; None where they are rows already."""
+    """Flat samples of images, and the shape of an image; None where they are flat already."""
     X = as_array(X)
     if not hasattr(X, "shape"):
         X = np.asarray(X)
@@ -98,7 +98,7 @@ def flatten(X, name):
 
 
 def _refuse_channels_first(shape):
-    if len(shape) == 3 and shape[0] <= _MAX_COLOURS < min(shape[1:]):
+    if len(shape) == 3 and shape[0] <= _MAX_COLORS < min(shape[1:]):
         raise ValueError(
             f"X holds images of shape {shape}, which looks like channels first: give channels last,"
             f" X.transpose(0, 2, 3, 1), or image_shape={shape} if they are {shape[0]} pixels high."

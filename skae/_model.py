@@ -48,12 +48,13 @@ class Model:
         self.spec = spec
         self.standardizer = standardizer
         self.target_standardizer = target_standardizer
-        self.module = build_module(spec, target_standardizer).eval()
-        weights = {name: torch.from_numpy(np.array(weight, dtype=np.float32)) for name, weight in weights.items()}
-        if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        weights = {name: np.array(weight, dtype=np.float32) for name, weight in weights.items()}
+        if not all(np.isfinite(weight).all() for weight in weights.values()):
             raise ValueError("A weight is NaN or infinite.")
-        self.module.load_state_dict(weights, assign=True)
-        self.module.to(device)
+        with without_ambient_state():  # else a module that is made in inference mode would never have gradients
+            self.module = build_module(spec, target_standardizer).eval()
+            self.module.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()}, assign=True)
+            self.module.to(device)
         self.device = device
         self._converted = {}  # modules of other dtypes, which are made once
 
@@ -77,7 +78,7 @@ class Model:
 
     def encode(self, X):
         """Codes (n, n_components) of samples (n, n_features), in the dtype of X, as all that follows."""
-        codes = self.apply(lambda module, u: module.encode(u), X)
+        codes = self.apply(_encode, X)
         codes *= X.dtype.type(self._code_scale)
         return codes
 
@@ -85,12 +86,11 @@ class Model:
         """Samples (n, n_outputs) from codes, of which a prefix may be given (n, k)."""
         k, n_left = Z.shape[1], self.spec.n_components - Z.shape[1]
         scale = Z.dtype.type(self._code_scale)
-        return self.apply(
-            partial(_decode_prefix, k),
-            Z,
-            prepare=lambda Z: np.pad(Z / scale, ((0, 0), (0, n_left))),
-            finish=self.target_standardizer.inverse_transform,
-        )
+        return self._decode(Z, k, lambda Z: np.pad(Z / scale, ((0, 0), (0, n_left))))
+
+    def _decode(self, codes, length, prepare):
+        """Samples from a prefix of prepared codes."""
+        return self.apply(partial(_decode_prefix, length), codes, prepare, self.target_standardizer.inverse_transform)
 
     def reconstruct(self, X):
         """Reconstructions (n, n_outputs) of samples."""
@@ -117,8 +117,8 @@ class Model:
         sums = ErrorSums(len(lengths))
         for batch in gen_batches(len(X), _CHUNK_SIZE):
             chunk = X[batch] if corrupt is None else corrupt(X[batch], batch.start).astype(X.dtype, copy=False)
-            codes = self.encode(chunk)
-            reconstructions = (self.decode(codes[:, :length]) for length in lengths)
+            codes = self.apply(_encode, chunk)
+            reconstructions = (self._decode(codes, length, np.array) for length in lengths)
             sums.add(target[batch], reconstructions, None if sample_weight is None else sample_weight[batch])
         return sums.scores()
 
@@ -231,6 +231,10 @@ def smallest_prefix(module, dataset, score, longest):
         else:
             high = middle
     return high
+
+
+def _encode(module, u):
+    return module.encode(u)
 
 
 def _decode_prefix(length, module, z):

@@ -12,7 +12,7 @@ from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 from skae._data.splitting import split
 from skae._data.standardizer import Standardizer
-from skae._linear.pca import StandardizedSamples
+from skae._linear import pca
 
 _MAX_AUTO_VALIDATION = 2000  # samples that "auto" withholds: beyond them, one lowers the error further by being trained on
 _MAX_DESCRIBED_CODES = 12_500  # that `explained_variance_ratio_` has decoded
@@ -85,7 +85,7 @@ class TrainingData:
     train: SampleDataset
     validation: SampleDataset
     described: SampleDataset
-    linear: StandardizedSamples
+    linear: pca.StandardizedSamples
     joint: JointMoments | None
     standardizer: Standardizer
     target_standardizer: Standardizer
@@ -136,23 +136,23 @@ def prepare(samples, measured, corruption, *, validation_fraction, n_components,
     joint = _joint_moments(samples, measured.moments, corruption, held_out, trained_on, seeds) if is_anchored else None
     standardizer = measured.standardizer
     if joint is not None and corruption is not None:  # what the linear path sees may have another mean than X
-        standardizer = replace(standardizer, mean=standardizer.mean + joint.shift)
+        standardizer = replace(standardizer, mean=standardizer.mean + joint.mean - joint.target_mean)
 
-    def dataset(X, target, positions, part, renewed=False):
+    def dataset(X, target, positions, part):
         arguments = X, standardizer, measured.target_standardizer, device, positions, target
         if corruption is None:
             return SampleDataset(*arguments)
-        return CorruptedDataset(*arguments, corruption=corruption, seed=[seeds.corruption, part], renewed=renewed)
+        return CorruptedDataset(*arguments, corruption=corruption, seed=[seeds.corruption, part])
 
     n = len(samples.X)
     n_described = max(2, min(n, _MAX_DESCRIBED_CODES // n_components))
-    train = dataset(samples.X, samples.target, trained_on, 0, renewed=True)
+    train = dataset(samples.X, samples.target, trained_on, 0)
     if samples.X_val is None:
         validation = dataset(samples.X, samples.target, held_out, 1)
     else:
         validation = dataset(samples.X_val, samples.target_val, None, 1)
     described = dataset(samples.X, samples.target, np.linspace(0, n - 1, n_described).astype(int), 2)
-    linear = StandardizedSamples(samples.X, measured.moments, measured.standardizer, seeds.solver)
+    linear = pca.StandardizedSamples(samples.X, measured.moments, measured.standardizer, seeds.solver)
     return TrainingData(train, validation, described, linear, joint, standardizer, measured.target_standardizer, seeds)
 
 
@@ -167,13 +167,15 @@ def _split(samples, hashes, validation_fraction, seed):
 
 def _joint_moments(samples, moments, corruption, held_out, trained_on, seeds):
     """Joint moments of the training samples; None where what is encoded is what it is to be reconstructed as."""
+    n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
+    cross = max(samples.X.shape[1], n_outputs) <= pca.MAX_FEATURES_OF_SCATTER
     if samples.target is not None:
         pairs = ((X, samples.target.take(positions)) for positions, X in samples.X.batches(1024, positions=trained_on))
-        return JointMoments.of(pairs, cross=moments.scatter is not None)
+        return JointMoments.of(pairs, cross=cross)
     if corruption is None:
         return None
     if moments.scatter is not None and held_out is not None and len(held_out) < len(samples.X):
         validation = Moments.of((X for _, X in samples.X.batches(1024, positions=held_out)), cross=True)
         moments = moments.without(validation)
     chunks = (X for _, X in samples.X.batches(1024, positions=trained_on))
-    return corruption.joint_moments(moments, chunks, np.random.default_rng([seeds.corruption, 3]))
+    return corruption.joint_moments(moments, chunks, np.random.default_rng([seeds.corruption, 3]), cross=cross)

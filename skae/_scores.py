@@ -96,5 +96,5 @@ class ErrorSums:
 
 def explained_variance(X, X_hat, sample_weight=None):
     """R² over all features together, computed in float64."""
-    X, X_hat = (np.asarray(rows, dtype=np.float64).reshape(len(rows), -1) for rows in (X, X_hat))
+    X, X_hat = (np.asarray(part, dtype=np.float64).reshape(len(part), -1) for part in (X, X_hat))
     return float(r2_score(X, X_hat, multioutput="variance_weighted", sample_weight=sample_weight))

@@ -12,7 +12,6 @@ from skae import _parameters
 from skae._base import BaseAutoencoder
 from skae._compat import Interval, StrOptions, check_sample_weight
 from skae._data.datasets import Batch
-from skae._data.moments import Moments
 from skae._images import OptionalImageInput
 from skae._likelihoods import LIKELIHOODS
 from skae._likelihoods.gaussian import MIN_NOISE_VARIANCE
@@ -284,12 +283,15 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         """Every likelihood has a start, and every output goes with it."""
 
     def _make_standardizers(self, samples, moments):
-        self._likelihood.check(moments, "X", "likelihood='gaussian'")
+        self._check_likelihood(moments, "X")
         return self._likelihood.standardizers(moments, lambda moments: self._make_standardizer(moments, "X"))
 
     def _check_samples(self, moments, name, standardizer):
-        self._likelihood.check(moments, name, "likelihood='gaussian'")
+        self._check_likelihood(moments, name)
         super()._check_samples(moments, name, standardizer)
+
+    def _check_likelihood(self, moments, name):
+        self._likelihood.check(moments.low.min(), moments.high.max(), name, "likelihood='gaussian'")
 
     def _max_components(self, n_samples):
         return max(1, min(self.n_features_in_ // 2, n_samples - 1))  # near the number of features the density degenerates
@@ -436,7 +438,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         X = self._validate_samples(X)
         if n_importance_samples is not None:
             check_count("n_importance_samples", n_importance_samples)
-        self._model.spec.likelihood.check(Moments.of([X], cross=False), "X", "an estimator with likelihood='gaussian'")
+        self._model.spec.likelihood.check(X.min(), X.max(), "X", "an estimator with likelihood='gaussian'")
         scale, seeds = self._model.target_standardizer.scale, self._seeds
         objective = self._model.spec.build_negative_elbo(scale, seeds.draws, 1.0, _N_SCORE_PAIRS)
         if n_importance_samples is None:
@@ -450,14 +452,14 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             def bound(module, batch):
                 return importance_weighted_bound(module, batch, noise)
 
-        def log_density(module, both):
-            batch = Batch(*both.chunk(2, dim=1))
+        def log_density(module, parts):
+            batch = Batch(*parts.chunk(2, dim=1)) if has_own_targets else Batch(parts, parts)
             return module.log_density(batch.input, bound(module, batch)) - objective.log_volume
 
         standardizers = self._model.standardizer, self._model.target_standardizer
-        return self._model.apply(
-            log_density, X, prepare=lambda X: np.hstack([standardizer.transform(X) for standardizer in standardizers])
-        )
+        has_own_targets = standardizers[0] is not standardizers[1]
+        needed = standardizers if has_own_targets else standardizers[:1]
+        return self._model.apply(log_density, X, prepare=lambda X: np.hstack([part.transform(X) for part in needed]))
 
     def sample(self, n_samples=1, random_state=None):
         """Rows from codes that are drawn from the prior.
@@ -497,20 +499,20 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         """
         check_is_fitted(self)
         check_count("n_steps", n_steps, least=2)
-        ends = np.vstack([self._validate_row("a", a), self._validate_row("b", b)])
+        ends = np.vstack([self._validate_sample("a", a), self._validate_sample("b", b)])
         mean = self._model.apply(lambda module, u: module.encode(u), ends)
         return self.inverse_transform(np.linspace(*mean, n_steps))
 
-    def _validate_row(self, name, row):
-        """One row, given as `transform` takes rows or without their first axis."""
-        row = row.to_frame().T if hasattr(row, "to_frame") and hasattr(row, "index") else row  # a pandas Series
-        row = row if len(getattr(row, "shape", ())) > 1 else np.asarray(row)
-        row = row[None] if len(row.shape) == 1 or tuple(row.shape) == self.image_shape_ else row
-        if row.shape[0] != 1:
-            raise ValueError(f"{name} has shape {row.shape}: give one row of {self.n_features_in_} values, or one image.")
-        return self._validate_samples(row)
+    def _validate_sample(self, name, X):
+        """One sample, given as `transform` takes samples or without their first axis."""
+        X = X.to_frame().T if hasattr(X, "to_frame") and hasattr(X, "index") else X  # a pandas Series
+        X = X if len(getattr(X, "shape", ())) > 1 else np.asarray(X)
+        X = X[None] if len(X.shape) == 1 or tuple(X.shape) == self.image_shape_ else X
+        if X.shape[0] != 1:
+            raise ValueError(f"{name} has shape {X.shape}: give one row of {self.n_features_in_} values, or one image.")
+        return self._validate_samples(X)
 
 
 def _count_active(kl):
-    """Number of components of at least so much divergence from the prior."""
+    """Number of components in use, by their divergence from the prior."""
     return int((kl > _MIN_ACTIVE_KL).sum())

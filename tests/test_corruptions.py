@@ -176,19 +176,19 @@ N_COPIES = 5000
 
 
 def _estimates(corruption, X, rng):
-    """Shift, scatter and cross scatter of each of many corrupted copies of the samples."""
+    """Mean, scatter and cross scatter of each of many corrupted copies of the samples."""
     copies = corruption(np.tile(X, (N_COPIES, 1)), rng).reshape(N_COPIES, *X.shape)
     deviations = copies - copies.mean(axis=(0, 1))
     return {
-        "shift": (copies - X).mean(axis=1),
+        "mean": copies.mean(axis=1),
         "scatter": np.einsum("cni,cnj->cij", deviations, deviations),
         "cross": np.einsum("ni,cnj->cij", X - X.mean(axis=0), deviations),
     }
 
 
-def _assert_joint_moments(joint, estimates, n, n_draws=INF):
+def _assert_joint_moments(joint, estimates, n_draws=INF, n_copies=1):
     for name, copies in estimates.items():
-        result = getattr(joint, name) * (1 if name == "shift" else n / joint.n_samples)
+        result = getattr(joint, name) / (1 if name == "mean" else n_copies)
         standard_error = copies.std(axis=0) * np.sqrt(1 / N_COPIES + 1 / n_draws)
         error = np.abs(result - copies.mean(axis=0))
         assert (error <= 5 * standard_error + 1e-9).all(), name
@@ -197,36 +197,43 @@ def _assert_joint_moments(joint, estimates, n, n_draws=INF):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", JOINT)
 def test_joint_moments_are_those_of_many_corrupted_copies(name, X, dtype, rng):
-    X, corruption = X.astype(dtype), JOINT[name]
-    joint = corruption.joint_moments(_moments(X), ArraySource(X).chunks(7), rng)
-    assert joint.n_samples == 40
+    X, corruption = X[:20].astype(dtype), JOINT[name]  # so few that clipped noise has its formula
+    joint = corruption.joint_moments(_moments(X), ArraySource(X).chunks(7), rng, cross=True)
     X = X.astype(np.float64)
-    _assert_joint_moments(joint, _estimates(corruption, X, rng), 40)
+    np.testing.assert_allclose(joint.target_mean, X.mean(axis=0), rtol=1e-12)
+    _assert_joint_moments(joint, _estimates(corruption, X, rng))
+
+
+def test_joint_moments_of_clipped_noise_are_those_of_copies_where_two_of_each_sample_are_enough(X, rng):
+    corruption = JOINT["gaussian within bounds"]
+    joint = corruption.joint_moments(_moments(X), ArraySource(X).chunks(7), rng, cross=True)
+    _assert_joint_moments(joint, _estimates(corruption, X, rng), n_draws=2, n_copies=2)
 
 
 def test_joint_moments_without_a_formula_are_those_of_some_corrupted_copies(rng):
     X, corruption = rng.normal(size=(8, 4)) @ rng.normal(size=(4, 4)), Erasure(0.3, VALUES, (2, 2, 1))
-    joint = corruption.joint_moments(_moments(X), ArraySource(X).chunks(3), rng)
-    assert joint.n_samples == 8 * 10  # at least twenty samples for each feature
-    _assert_joint_moments(joint, _estimates(corruption, X, rng), 8, n_draws=10)
+    joint = corruption.joint_moments(_moments(X), ArraySource(X).chunks(3), rng, cross=True)
+    # At least twenty samples for each feature.
+    _assert_joint_moments(joint, _estimates(corruption, X, rng), n_draws=10, n_copies=10)
 
 
 def test_joint_moments_of_a_function_are_those_of_what_it_gives(X, rng):
-    joint = Function(lambda X, random_state: X**2, None).joint_moments(_moments(X), ArraySource(X).chunks(7), rng)
+    joint = Function(lambda X, random_state: X**2, None).joint_moments(
+        _moments(X), ArraySource(X).chunks(7), rng, cross=True
+    )
     deviations, corrupted = X - X.mean(axis=0), X**2 - (X**2).mean(axis=0)
-    np.testing.assert_allclose(joint.shift, (X**2 - X).mean(axis=0), rtol=1e-10)
-    np.testing.assert_allclose(joint.scatter / joint.n_samples, corrupted.T @ corrupted / 40, rtol=1e-10)
-    np.testing.assert_allclose(joint.cross / joint.n_samples, deviations.T @ corrupted / 40, rtol=1e-10)
+    np.testing.assert_allclose(joint.mean, (X**2).mean(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(joint.scatter, 2 * corrupted.T @ corrupted, rtol=1e-10)  # each sample is given twice
+    np.testing.assert_allclose(joint.cross, 2 * deviations.T @ corrupted, rtol=1e-10)
 
 
 @pytest.mark.parametrize("corruption", [*JOINT.values(), Erasure(0.3, VALUES, (2, 2, 1))])
-def test_joint_moments_have_a_scatter_where_those_of_the_clean_samples_have_one(corruption, X):
-    with_scatter, without = (
-        corruption.joint_moments(_moments(X, cross), ArraySource(X).chunks(), _rng()) for cross in (True, False)
-    )
-    assert without.scatter is None
-    assert without.cross is None
-    np.testing.assert_allclose(without.shift, with_scatter.shift, rtol=1e-12)
+def test_joint_moments_have_products_where_asked(corruption, X):
+    joint = corruption.joint_moments(_moments(X, False), ArraySource(X).chunks(), _rng(), cross=False)
+    assert joint.scatter is None
+    assert joint.cross is None
+    mean = corruption(np.tile(X, (N_COPIES, 1)), _rng()).mean(axis=0)
+    np.testing.assert_allclose(joint.mean, mean, atol=0.5)  # of forty samples with a corruption each, or of a formula
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -236,16 +243,41 @@ def test_joint_moments_of_measured_pairs_of_another_width_are_numpys(dtype, rng)
     pairs = ((corrupted[i : i + 20], clean[i : i + 20]) for i in range(0, 90, 20))
     joint = JointMoments.of(pairs, cross=True)
     together = 89 * np.cov(corrupted.T.astype(np.float64), clean.T.astype(np.float64))
-    assert joint.n_samples == 90
-    np.testing.assert_array_equal(joint.shift, np.zeros(5))
+    np.testing.assert_allclose(joint.mean, corrupted.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(joint.target_mean, clean.mean(axis=0, dtype=np.float64), rtol=1e-12)
     np.testing.assert_allclose(joint.scatter, together[:5, :5], rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(joint.cross, together[5:, :5], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("cross", [True, False])
-def test_joint_moments_of_measured_pairs_of_the_same_width_have_the_shift(cross, rng):
+def test_joint_moments_of_pairs_have_both_means(cross, rng):
     corrupted, clean = rng.normal(size=(2, 90, 3)) + np.array([5, 1])[:, None, None]
     joint = JointMoments.of([(corrupted, clean)], cross=cross)
-    np.testing.assert_allclose(joint.shift, corrupted.mean(axis=0) - clean.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(joint.mean, corrupted.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(joint.target_mean, clean.mean(axis=0), rtol=1e-12)
     assert (joint.scatter is None) is not cross
     assert (joint.cross is None) is not cross
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, -1e9])
+def test_joint_moments_at_an_offset_lose_no_digits(offset, rng):
+    corrupted, clean = rng.normal(size=(2, 90, 4)) @ rng.normal(size=(4, 4))
+    corrupted[:20] += 3  # the samples whose means the deviations are taken from are not like the others
+    joint = JointMoments.of(
+        [(corrupted[i : i + 20] + offset, clean[i : i + 20] + offset) for i in range(0, 90, 20)], cross=True
+    )
+    together = 89 * np.cov(corrupted.T, clean.T)
+    np.testing.assert_allclose(joint.scatter, together[:4, :4], rtol=1e-12, atol=1e-12 + 90 * 1e-15 * abs(offset))
+    np.testing.assert_allclose(joint.cross, together[4:, :4], rtol=1e-12, atol=1e-12 + 90 * 1e-15 * abs(offset))
+
+
+@pytest.mark.parametrize("middle", [0.0, 0.1])
+def test_a_feature_that_is_not_lit_in_training_stays_without_variance(middle, rng):
+    """Its mean is a rest of rounding where it is zero, and the fill of masking is zero: nothing is replaced."""
+    X = rng.uniform(size=(200, 3)) * [1, 1, 0]
+    X[:20, 2] = rng.uniform(-1, 1, size=20) * (middle == 0) + rng.uniform(size=20) * (middle > 0)
+    everything, part = _moments(X), _moments(X[:20])
+    masking = Replacement(0.3, np.zeros(3), np.zeros(3))
+    joint = masking.joint_moments(everything.without(part), ArraySource(X[20:]).chunks(), rng, cross=True)
+    assert joint.scatter[2, 2] == 0
+    assert (joint.scatter[[0, 1], [0, 1]] > 1).all()

@@ -120,8 +120,8 @@ def _add_in_place(X, random_state):
     [
         {},
         {"target_standardizer": Standardizer.identity(30)},
-        {"corruption": _noise(30), "seed": 0, "renewed": True},
-        {"corruption": Function(_add_in_place, None), "seed": 0, "renewed": False},
+        {"corruption": _noise(30), "seed": [0]},
+        {"corruption": Function(_add_in_place, None), "seed": [0]},
     ],
     ids=["samples", "other units", "noise", "function"],
 )
@@ -142,7 +142,7 @@ def test_samples_are_corrupted_in_the_units_of_x_and_their_targets_are_clean(can
         seen.append(given.copy())
         return given**2
 
-    dataset = _dataset(X, POSITIONS, corruption=Function(corrupt, None), seed=0, renewed=True)
+    dataset = _dataset(X, POSITIONS, corruption=Function(corrupt, None), seed=[0])
     u, y = _one_batch(dataset)
     np.testing.assert_array_equal(np.concatenate(seen), X[POSITIONS])
     scale = np.sqrt(X.astype(float).var(axis=0).mean())
@@ -150,25 +150,58 @@ def test_samples_are_corrupted_in_the_units_of_x_and_their_targets_are_clean(can
     np.testing.assert_allclose(y, _by_hand(X)[POSITIONS], rtol=1e-4, atol=1e-5)
 
 
-def _passes(renewed, seed=0, n=3):
+def _passes(rng, seed=(0,), n=3):
     """Inputs of passes over samples that are all the same, whose corruption so is all that differs."""
     X = np.r_[np.zeros((40, 3)), np.ones((40, 3))]
-    dataset = _dataset(X, np.arange(40), corruption=_noise(3), seed=seed, renewed=renewed)
+    dataset = _dataset(X, np.arange(40), corruption=_noise(3), seed=seed)
     next(dataset.batches(16))  # a pass that is not ended
-    return [torch.cat([batch.input for batch in dataset.batches(16)]).numpy() for _ in range(n)]
+    return [torch.cat([batch.input for batch in dataset.batches(16, rng)]).numpy() for _ in range(n)]
 
 
-@pytest.mark.parametrize("renewed", [True, False])
-def test_corruption_is_another_at_each_pass_only_where_it_is_renewed(renewed, monkeypatch):
+@pytest.mark.parametrize("is_shuffled", [True, False])
+def test_corruption_is_another_at_each_pass_only_where_it_is_shuffled(is_shuffled, monkeypatch):
     monkeypatch.setattr(datasets, "PREFETCH", 16)
-    first, *others = _passes(renewed)
-    assert all(np.array_equal(first, other) is not renewed for other in others)
+    first, *others = _passes(np.random.default_rng(0) if is_shuffled else None)
+    assert all(np.array_equal(first, other) is not is_shuffled for other in others)
     # Within a pass, each sample has a corruption of its own, whatever is fetched together.
     assert len(np.unique(first, axis=0)) == 40
 
 
-@pytest.mark.parametrize("renewed", [True, False])
-def test_corruption_is_that_of_the_seed(renewed):
-    for one, same, other in zip(_passes(renewed), _passes(renewed), _passes(renewed, seed=[0, 1]), strict=True):
+@pytest.mark.parametrize("is_shuffled", [True, False])
+def test_corruption_is_that_of_the_seed(is_shuffled):
+    def passes(seed):
+        return _passes(np.random.default_rng(0) if is_shuffled else None, seed)
+
+    for one, same, other in zip(passes([0]), passes([0]), passes([0, 1]), strict=True):
         np.testing.assert_array_equal(one, same)
         assert not np.array_equal(one, other)
+
+
+def test_whoever_looks_at_a_dataset_does_not_change_the_passes_of_training():
+    X = np.zeros((40, 3)) + np.arange(40)[:, None]
+
+    def training(looks):
+        dataset, rng = _dataset(X, np.arange(40), corruption=_noise(3), seed=[0]), np.random.default_rng(0)
+        for _ in range(2):
+            if looks:
+                list(dataset.batches(16))
+                list(dataset.targets())
+                dataset[:5]
+            last = torch.cat([batch.input for batch in dataset.batches(16, rng)])
+        return last.numpy()
+
+    np.testing.assert_array_equal(training(looks=True), training(looks=False))
+
+
+@pytest.mark.parametrize("index", [3, slice(1, 3), np.array([3, 1, 1])])
+def test_samples_by_their_place(cancer, index):
+    batch = _dataset(3 * cancer + 2, POSITIONS)[index]
+    expected = _by_hand(3 * cancer + 2)[np.atleast_1d(np.arange(len(cancer))[POSITIONS][index])]
+    for part in batch:
+        np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_targets_are_those_of_the_batches_without_corruption(cancer):
+    dataset = _dataset(3 * cancer + 2, POSITIONS, corruption=_noise(30), seed=[0])
+    targets = torch.cat(list(dataset.targets()))
+    np.testing.assert_array_equal(targets, torch.cat([batch.target for batch in dataset.batches(16)]))

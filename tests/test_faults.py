@@ -43,6 +43,7 @@ from skae import (
     reconstruction_score,
 )
 from skae._data.sources import ArraySource
+from skae._nn.vae import PCADensity
 
 ROOT = Path(__file__).parent.parent
 CLASSES = [
@@ -90,6 +91,13 @@ def test_training_needs_no_float64_on_the_device(cls, ordered, rng, monkeypatch)
     monkeypatch.setattr(_fitting, "fit_net", without_float64(_fitting.fit_net))
     monkeypatch.setattr(_fitting, "prefix_scores", without_float64(_fitting.prefix_scores))
     assert _make(cls, ordered=ordered).fit(X).score(X) == expected
+
+
+def test_the_start_of_a_prefix_needs_no_float64_on_the_device():
+    with _NoFloat64():
+        V, eigenvalues, _ = PCADensity(3).model(torch.zeros(3, 5), 2)
+    assert V.dtype == eigenvalues.dtype == np.float64
+    assert len(V) == len(eigenvalues) == 2
 
 
 # Row 10: a callable corruption at a large offset
@@ -883,8 +891,8 @@ def test_what_is_drawn_has_a_seed_of_its_own(cls, digits, monkeypatch):
     assert not seeds["torch"] & scalars
     corruptions = seeds["numpy"] - scalars
     if cls is DenoisingAutoencoder:
-        assert len(corruptions) == 4  # training, validation, what is described, and the start
-        assert not {seed for seed, _ in corruptions} & (seeds["torch"] | scalars)
+        assert len(corruptions) == 3  # training, validation and the start
+        assert not {seed for seed, *_ in corruptions} & (seeds["torch"] | scalars)
     else:
         assert not corruptions
 
@@ -899,3 +907,93 @@ def test_a_reconstruction_takes_no_more_than_itself(wide):
         estimator.reconstruct(wide)
         peak = tracemalloc.get_traced_memory()[1]
     assert peak <= 1.2 * wide.nbytes + 2e6
+
+
+# What a second reading of the new parts found.
+
+
+def _lit_late(rng):
+    """Sparse samples: some features are lit in few of them, which may all be in the validation set."""
+    X = rng.exponential(size=(400, 300)) * (rng.random((400, 300)) < 0.05)
+    X[:, 150:] *= rng.random((400, 150)) < 0.05
+    return X
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_denoiser_starts_no_lower_than_the_mean_on_sparse_samples(seed, dtype):
+    X = _lit_late(np.random.default_rng(seed)).astype(dtype)
+    start = _make(DenoisingAutoencoder, 8, noise_level=0.3, max_iter=0, random_state=seed).fit(X)
+    assert start.baseline_score_ > -0.1  # that of the mean, but for the difference of the means of all and of some
+    assert start.score(X) > -0.1
+
+
+class Locked(Callback):
+    """Has what cannot be copied, and counts the calls of a hook."""
+
+    def __init__(self):
+        self.lock, self.n_calls = threading.Lock(), 0
+
+    def on_train_begin(self, net, **kwargs):
+        net.module_.encoder.register_forward_hook(self._count)
+
+    def _count(self, *args):
+        with self.lock:
+            self.n_calls += 1
+
+
+def test_hooks_of_callbacks_are_not_copied_into_the_average(digits):
+    locked = Locked()
+    _make(AutoencoderTransformer, max_iter=3, batch_size=270, skorch_callbacks=[locked]).fit(digits)
+    assert locked.n_calls == 3  # a gradient step each, no validation
+
+
+class Looks(Callback):
+    """Predicts an array, scores the training samples and takes some samples."""
+
+    def on_epoch_end(self, net, dataset_train, dataset_valid, **kwargs):
+        assert net.predict(np.zeros((5, 64), dtype=np.float32)).shape == (5, 64)
+        assert dataset_valid.X[np.arange(3)][0].shape == (3, 64)
+        assert len(dataset_train.y) == len(dataset_train)
+
+
+@EACH
+def test_a_callback_that_only_looks_changes_nothing(cls, digits):
+    scoring = EpochScoring("neg_mean_squared_error", on_train=True, lower_is_better=False, name="mse")
+    fits = [_make(cls, skorch_callbacks=callbacks).fit(digits) for callbacks in ([Callback()], [Looks(), scoring])]
+    assert fits[0].validation_scores_ == fits[1].validation_scores_
+    np.testing.assert_array_equal(*(fit.transform(digits) for fit in fits))
+
+
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")  # in scikit-learn's validation
+def test_a_score_near_the_end_of_float32_is_finite(rng):
+    X = np.outer(rng.uniform(-3e37, 3e37, size=300), np.ones(900)).astype(np.float32)  # codes are thirty times as large
+    assert _make(AutoencoderTransformer, max_iter=0).fit(X).score(X) == pytest.approx(1)
+
+
+def test_a_density_of_float32_samples_takes_no_copy_of_them(wide):
+    estimator = _make(VAETransformer, max_iter=0, validation_fraction=0.01).fit(wide)
+    estimator.score(wide[:10])
+    with _traced():
+        estimator.score(wide)
+        peak = tracemalloc.get_traced_memory()[1]
+    assert peak <= 0.5 * wide.nbytes + 2e6
+
+
+def test_a_truncated_estimator_shares_nothing_that_changes(digits):
+    estimator = _make(AutoencoderTransformer, 4, ordered=True).set_output(transform="default").fit(digits)
+    codes = estimator.transform(digits)
+    truncated = estimator.truncate(2).set_output(transform="pandas")
+    truncated.loss_curve_.append(0.0)
+    assert isinstance(estimator.transform(digits), np.ndarray)
+    assert len(estimator.loss_curve_) == estimator.n_iter_
+    estimator.mean_[:] = 5
+    np.testing.assert_array_equal(estimator.transform(digits), codes)
+
+
+def test_a_net_that_is_loaded_in_inference_mode_can_be_trained(digits):
+    file = pickle.dumps(_make(AutoencoderTransformer).fit(digits))
+    with torch.inference_mode():
+        module = pickle.loads(file).net_.module_
+    module(torch.ones(2, 64)).reconstruction.sum().backward()
+    assert module.encoder.linear.weight.grad is not None

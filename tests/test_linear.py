@@ -65,7 +65,7 @@ def _pairs(u, target, size=30):
 def _reduced_rank(u, target, validation, n_components):
     deviations, target_deviations = u - u.mean(axis=0), target - target.mean(axis=0)
     scatter, cross = deviations.T @ deviations, target_deviations.T @ deviations
-    return reduced_rank.reduced_rank(scatter, cross, _pairs(*validation), n_components)
+    return reduced_rank.reduced_rank(scatter, cross, lambda: _pairs(*validation), n_components)
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3, 6])
@@ -92,6 +92,12 @@ def test_reduced_rank_penalty_is_chosen_on_the_validation_set(rng):
         start = _reduced_rank(u, target, samples, 4)
         error[name] = np.square(unseen @ start.encoder.T @ start.decoder.T - unseen_target).mean()
     assert error["unseen"] < 0.7 * error["train"]
+
+
+def test_reduced_rank_is_never_worse_than_the_mean_on_the_validation_set(rng):
+    u, target = rng.normal(size=(2, 25, 20))
+    start = _reduced_rank(u, target, (u, -target), 4)
+    np.testing.assert_array_equal(u @ start.encoder.T @ start.decoder.T, np.zeros((25, 20)))
 
 
 def test_regression_on_codes_is_least_squares(rng):

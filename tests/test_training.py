@@ -225,10 +225,9 @@ def test_where_training_does_harm_the_result_is_pca(cancer):
 
 @pytest.mark.parametrize(("n_steps", "every"), [(3, 1), (50, 1), (700, 4)])
 def test_average_is_torchs_also_of_weights_that_are_bound_anew(n_steps, every):
-    net = SimpleNamespace(module_=torch.nn.Linear(3, 2))
+    net = SimpleNamespace(module_=torch.nn.Linear(3, 2), max_epochs=1)
     averaging = Averaging(n_steps)
     averaging.on_train_begin(net)
-    averaging.on_epoch_begin(net)
     decay = max(0.0, 1 - every / (0.03 * n_steps))
     expected = AveragedModel(net.module_, multi_avg_fn=get_ema_multi_avg_fn(decay))
     for step in range(1, n_steps + 1):

@@ -11,54 +11,56 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
+from sklearn.utils import gen_batches
 
-from skae._data.moments import Moments
+from skae._data.moments import add_products, mirrored, one_blas_thread
 
-# Corrupted samples for each feature that joint moments are computed from where there is no formula, and at most so many
-# of each sample.
+# Corrupted samples for each feature that joint moments are computed from where there is no formula; and the most that are
+# made of one sample.
 _MIN_SAMPLES_PER_FEATURE, _MAX_DRAWS = 20, 20
+_MIN_DRAWS_FOR_CLIPPED = 3  # fewer take less time than the formula of clipped noise
+_FAR = 40.0  # standard deviations, beyond which a normal density is zero in float64
 
 
 @dataclass(frozen=True)
 class JointMoments:
-    """How corrupted and clean samples vary together.
+    """How corrupted and clean samples, or measured pairs, vary together.
 
     Parameters
     ----------
-    shift : ndarray of shape (n_features,)
-        Mean of the corrupted samples less that of the clean ones.
+    mean, target_mean : ndarray of shape (n_features,) and (n_outputs,)
+        Of the corrupted and of the clean samples.
     scatter : ndarray of shape (n_features, n_features), or None
         Of the corrupted samples; see :class:`skae._data.moments.Moments`.
     cross : ndarray of shape (n_outputs, n_features), or None
         Sums of products of deviations of the clean and of the corrupted samples.
-    n_samples : float
-        Number of samples that these are sums over.
     """
 
-    shift: np.ndarray
+    mean: np.ndarray
+    target_mean: np.ndarray
     scatter: np.ndarray | None
     cross: np.ndarray | None
-    n_samples: float
 
     @classmethod
     def of(cls, pairs, *, cross):
-        """Joint moments of an iterable of corrupted and clean samples, each looked at once."""
-        n_features = 0
-
-        def stacked():
-            nonlocal n_features
-            for corrupted, clean in pairs:
-                n_features = corrupted.shape[1]
-                yield np.hstack([corrupted, clean])
-
-        moments = Moments.of(stacked(), cross=cross)
-        inputs, outputs = slice(n_features), slice(n_features, None)
-        # The shift is one of samples and what is made of them; measured pairs of another width have none.
-        n_outputs = len(moments.mean) - n_features
-        shift = moments.mean[inputs] - moments.mean[outputs] if n_outputs == n_features else np.zeros(n_features)
+        """Joint moments of an iterable of corrupted and clean samples, each looked at once; sums of products where asked."""
+        n, sums, scatter, products, references = 0, [0.0, 0.0], None, 0.0, None
+        for pair in pairs:
+            # Deviations from the means of the first samples, which are near those of all: nothing cancels later.
+            references = references or [np.mean(part, axis=0, dtype=np.float64) for part in pair]
+            inputs, outputs = (part - reference for part, reference in zip(pair, references, strict=True))
+            n += len(inputs)
+            sums = [total + part.sum(axis=0) for total, part in zip(sums, (inputs, outputs), strict=True)]
+            if cross:
+                with one_blas_thread():
+                    scatter = add_products(scatter, inputs)
+                    products = products + outputs.T @ inputs
+        means = [part / n for part in sums]
+        mean, target_mean = (reference + part for reference, part in zip(references, means, strict=True))
         if not cross:
-            return cls(shift, None, None, moments.n_samples)
-        return cls(shift, moments.scatter[inputs, inputs], moments.scatter[outputs, inputs], moments.n_samples)
+            return cls(mean, target_mean, None, None)
+        scatter = mirrored(scatter) - n * np.outer(means[0], means[0])
+        return cls(mean, target_mean, scatter, products - n * np.outer(means[1], means[0]))
 
 
 class Corruption(ABC):
@@ -80,24 +82,25 @@ class Corruption(ABC):
             An array of the caller's own.
         """
 
-    def joint_moments(self, moments, chunks, rng):
+    def joint_moments(self, moments, chunks, rng, *, cross):
         """Joint moments of corrupted and clean samples.
 
         Parameters
         ----------
         moments : skae._data.moments.Moments
-            Of the clean samples. The joint moments have a scatter where these have one.
+            Of the clean samples, with a scatter for the corruptions of `FORMULAS`.
         chunks : iterable of ndarray
             The clean samples. A formula need not look at them.
         rng : numpy.random.Generator
+        cross : bool
+            Whether to sum products.
 
         Returns
         -------
         joint : JointMoments
         """
-        n_draws = min(_MAX_DRAWS, math.ceil(_MIN_SAMPLES_PER_FEATURE * len(moments.mean) / moments.n_samples))
-        pairs = ((self(X, rng), X) for X in chunks for _ in range(n_draws))
-        return JointMoments.of(pairs, cross=moments.scatter is not None)
+        n_draws = _n_draws(moments) if cross else 1
+        return JointMoments.of(((self(X, rng), X) for X in chunks for _ in range(n_draws)), cross=cross)
 
 
 @dataclass(frozen=True)
@@ -121,31 +124,35 @@ class GaussianNoise(Corruption):
         noisy += X
         return np.clip(noisy, self.lower.astype(X.dtype), self.upper.astype(X.dtype), out=noisy)
 
-    def joint_moments(self, moments, chunks, rng):
+    def joint_moments(self, moments, chunks, rng, *, cross):
         n, p = moments.n_samples, len(moments.mean)
         is_bounded = np.isfinite(self.lower) | np.isfinite(self.upper)
         if self.std == 0 or not is_bounded.any():
-            return _independent(moments, np.zeros(p), 1.0, n * np.full(p, self.std**2))
+            return _independent(moments, np.zeros(p), 1.0, np.full(p, n * self.std**2), cross)
+        if not cross or _n_draws(moments) < _MIN_DRAWS_FOR_CLIPPED:
+            return super().joint_moments(moments, chunks, rng, cross=cross)
         variance = np.zeros(p)
 
         def expected():
             for X in chunks:
-                mean, variances = self._clipped(X)
-                variance[:] += variances.sum(axis=0)
+                mean = X.astype(np.float64)
+                for batch in gen_batches(len(X), 64):  # as much as stays in the processor's cache
+                    mean[batch, is_bounded], variances = self._clipped(mean[batch], is_bounded)
+                    variance[is_bounded] += variances.sum(axis=0)
                 yield mean, X
 
-        joint = JointMoments.of(expected(), cross=moments.scatter is not None)
-        if joint.scatter is not None:
-            joint.scatter[np.diag_indices(p)] += variance
+        joint = JointMoments.of(expected(), cross=True)
+        joint.scatter[np.diag_indices(p)] += np.where(is_bounded, variance, n * self.std**2)
         return joint
 
-    def _clipped(self, X):
-        """Mean and variance of each noisy value."""
-        X = X.astype(np.float64)
-        a, b = (self.lower - X) / self.std, (self.upper - X) / self.std  # the noise that ends at a bound
+    def _clipped(self, X, is_bounded):
+        """Mean and variance of each noisy value of the features with a bound."""
+        X = X[:, is_bounded]
+        # The noise that ends at a bound, which is far away where there is none.
+        a, b = ((limit[is_bounded] - X) / self.std for limit in (self.lower, self.upper))
+        a, b = a.clip(min=-_FAR), b.clip(max=_FAR)
         below, above = ndtr(a), ndtr(-b)
         density_a, density_b = (np.exp(-np.square(t) / 2) / math.sqrt(2 * math.pi) for t in (a, b))
-        a, b = (np.where(np.isfinite(t), t, 0.0) for t in (a, b))  # no weight goes with an infinite one
         mean = a * below + b * above + density_a - density_b
         square = a**2 * below + b**2 * above + (1 - below - above) + a * density_a - b * density_b
         return X + self.std * mean, self.std**2 * (square - mean**2).clip(min=0)
@@ -172,13 +179,15 @@ class Replacement(Corruption):
         np.copyto(corrupted, self.high.astype(X.dtype), where=draws >= 1 - self.fraction / 2)
         return corrupted
 
-    def joint_moments(self, moments, chunks, rng):
+    def joint_moments(self, moments, chunks, rng, *, cross):
         # With a = low - mean and b = high - mean, a replaced deviation is a or b whatever it was.
         n, q = moments.n_samples, self.fraction
-        a, b = self.low - moments.mean, self.high - moments.mean
+        rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(moments.low), np.abs(moments.high))
+        a, b = (value - moments.mean for value in (self.low, self.high))
+        a, b = (np.where(np.abs(value) > rounding, value, 0.0) for value in (a, b))
         shift = q * (a + b) / 2
         added = q * (1 - q) * moments.squares + n * (q * (a**2 + b**2) / 2 - shift**2)
-        return _independent(moments, shift, 1 - q, added)
+        return _independent(moments, shift, 1 - q, added, cross)
 
 
 @dataclass(frozen=True)
@@ -280,17 +289,23 @@ CORRUPTIONS = {
     "masking": lambda level, ranges: Replacement(level, ranges.fill, ranges.fill),
     "salt_and_pepper": lambda level, ranges: Replacement(level, ranges.low, ranges.high),
 }
-# Those whose noise level is a fraction of the features or of the area.
+# Those whose noise level is a fraction of the features or of the area, and those with a formula for their joint moments.
 FRACTIONAL = frozenset({"erase", "masking", "salt_and_pepper"})
+FORMULAS = frozenset({"gaussian", "masking", "salt_and_pepper"})
 
 
-def _independent(moments, shift, factor, added):
+def _independent(moments, shift, factor, added, cross):
     """Joint moments where each deviation keeps its value by that factor and gets noise of its own."""
-    if moments.scatter is None:
-        return JointMoments(shift, None, None, moments.n_samples)
+    if not cross:
+        return JointMoments(moments.mean + shift, moments.mean, None, None)
     scatter = factor**2 * moments.scatter
     scatter[np.diag_indices(len(shift))] += added
-    return JointMoments(shift, scatter, factor * moments.scatter, moments.n_samples)
+    return JointMoments(moments.mean + shift, moments.mean, scatter, factor * moments.scatter)
+
+
+def _n_draws(moments):
+    """Number of times that each sample is corrupted where joint moments are computed from corrupted samples."""
+    return min(_MAX_DRAWS, math.ceil(_MIN_SAMPLES_PER_FEATURE * len(moments.mean) / moments.n_samples))
 
 
 def _interval(size, length, where):

@@ -48,8 +48,14 @@ class SampleDataset(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.source) if self.positions is None else len(self.positions)
 
+    def __getitem__(self, index):
+        """A batch of the samples at those places of the dataset, an int, a slice or an array."""
+        positions = np.atleast_1d((np.arange(len(self.source)) if self.positions is None else self.positions)[index])
+        inputs, targets = self._fetch(positions, self.source.take(positions), self._corruption_rng(None))
+        return Batch(inputs, inputs if targets is None else targets)
+
     def batches(self, size, rng=None):
-        """Yield batches of that many samples, in order or shuffled anew by an rng.
+        """Yield batches of that many samples, in order or shuffled by an rng, differently at each pass.
 
         Parameters
         ----------
@@ -60,15 +66,21 @@ class SampleDataset(torch.utils.data.Dataset):
         ------
         batch : Batch
         """
-        self._begin()
+        corruption_rng = self._corruption_rng(rng)
         for positions, X in self.source.batches(size * max(1, PREFETCH // size), rng, self.positions):
-            inputs, targets = (None if part is None else part.split(size) for part in self._fetch(positions, X))
+            fetched = self._fetch(positions, X, corruption_rng)
+            inputs, targets = (None if part is None else part.split(size) for part in fetched)
             yield from map(Batch, inputs, inputs if targets is None else targets)
 
-    def _begin(self):
-        """Prepare a pass over the samples."""
+    def targets(self):
+        """Yield what the samples are to be reconstructed as, a batch after the other, in order."""
+        for positions, X in self.source.batches(PREFETCH, positions=self.positions):
+            yield self._to_tensor(self.target_standardizer, self._target_of(positions, X))
 
-    def _fetch(self, positions, X):
+    def _corruption_rng(self, rng):
+        """What a pass, shuffled by an rng or not, is corrupted by."""
+
+    def _fetch(self, positions, X, corruption_rng):
         """Inputs and targets; targets of None are the inputs."""
         target = self._target_of(positions, X)
         if target is X and self.target_standardizer is self.standardizer:
@@ -87,28 +99,27 @@ class SampleDataset(torch.utils.data.Dataset):
 class CorruptedDataset(SampleDataset):
     """Samples that are corrupted as they are fetched, in the units of X, with the clean ones as their target.
 
+    A shuffled pass, as one of training is, has another corruption than those before it. Passes in order all have the same.
+
     Parameters
     ----------
     *args, **kwargs
         Of :class:`SampleDataset`.
     corruption : skae._data.corruptions.Corruption
-    seed : int
-    renewed : bool
-        Whether each pass has another corruption: in training so, in validation not.
+    seed : sequence of int
     """
 
-    def __init__(self, *args, corruption, seed, renewed, **kwargs):
+    def __init__(self, *args, corruption, seed, **kwargs):
         super().__init__(*args, **kwargs)
         self.corruption = corruption
-        self.renewed = renewed
         self._seed = seed
-        self._rng = np.random.default_rng(seed)
+        self._n_shuffled = 0  # passes
 
-    def _begin(self):
-        if not self.renewed:
-            self._rng = np.random.default_rng(self._seed)
+    def _corruption_rng(self, rng):
+        self._n_shuffled += rng is not None
+        return np.random.default_rng([*self._seed, 0 if rng is None else self._n_shuffled])
 
-    def _fetch(self, positions, X):
-        corrupted = self.corruption(X, self._rng)
+    def _fetch(self, positions, X, corruption_rng):
+        corrupted = self.corruption(X, corruption_rng)
         target = self._to_tensor(self.target_standardizer, self._target_of(positions, X))
         return self._to_tensor(self.standardizer, corrupted), target

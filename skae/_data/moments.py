@@ -66,13 +66,11 @@ class Moments:
                 if cross:
                     # The rank-one term of a merge is one more sample: so no matrix is made for each chunk.
                     space[n] = 0 if total is None else _jump(total, part)
-                    scatter = _add_products(scatter, space[: n + 1])
+                    scatter = add_products(scatter, space[: n + 1])
                 total = part if total is None else total.merge(part)
         if not cross:
             return total
-        for i in range(1, len(scatter)):  # in place, where a whole triangle at once would be two more matrices
-            scatter[i, :i] = scatter[:i, i]
-        return cls(**vars(total) | {"scatter": scatter, "squares": scatter.diagonal().copy()})
+        return cls(**vars(total) | {"scatter": mirrored(scatter), "squares": scatter.diagonal().copy()})
 
     @classmethod
     def _of_chunk(cls, chunk, deviations, with_squares):
@@ -105,7 +103,8 @@ class Moments:
     def without(self, part):
         """Moments of the other samples, where `part` are those of some of these; the extremes stay those of all.
 
-        A feature that does not vary but in the part has no more variance than rounding leaves: it gets none.
+        A feature that does not vary but in the part has no more variance than rounding leaves: it gets none. Its mean is its
+        value to rounding.
         """
         n_samples = self.n_samples - part.n_samples
         mean = self.mean + (self.mean - part.mean) * (part.n_samples / n_samples)
@@ -124,11 +123,18 @@ def _jump(a, b):
     return (b.mean - a.mean) * np.sqrt(a.n_samples / (a.n_samples + b.n_samples) * b.n_samples)
 
 
-def _add_products(scatter, deviations):
+def add_products(scatter, deviations):
     """Add ``deviations.T @ deviations`` to the upper triangle of a matrix, in place; None is a matrix of zeros."""
     if scatter is None:
         return dsyrk(1.0, deviations.T)
     return dsyrk(1.0, deviations.T, 1.0, scatter, overwrite_c=1)
+
+
+def mirrored(scatter):
+    """The matrix of which the upper triangle is given, in place: a whole triangle at once would be two more matrices."""
+    for i in range(1, len(scatter)):
+        scatter[i, :i] = scatter[:i, i]
+    return scatter
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class Standardizer:
         return cls(np.zeros(n_features), 1.0, np.array(-np.inf), np.array(np.inf))
 
     @classmethod
-    def of(cls, moments, *, centered, bounded, everywhere=False):
+    def of(cls, moments, *, centered, bounded, everywhere=False, name="X"):
         """The standardizer that suits samples of those moments.
 
         Parameters
@@ -50,6 +50,8 @@ class Standardizer:
             False leaves the samples as they are: mean 0, scale 1.
         bounded : bool
             Whether to look for bounds of the output; `everywhere` is passed on to :func:`skae._data.bounds.bounds`.
+        name : str, default="X"
+            Of the samples, for error messages.
 
         Raises
         ------
@@ -62,7 +64,7 @@ class Standardizer:
         if not np.isfinite(scale):
             largest = max(np.abs(moments.low).max(), np.abs(moments.high).max())
             raise ValueError(
-                f"X has values too large to train on: its largest is {largest:.3g}, and the variance overflows. Rescale"
+                f"{name} has values too large to train on: its largest is {largest:.3g}, and the variance overflows. Rescale"
                 " its columns, for instance with sklearn.preprocessing.StandardScaler or RobustScaler."
             )
         mean = moments.mean
@@ -70,7 +72,7 @@ class Standardizer:
             mean, scale = np.zeros(n_features), 1.0
         limits = bounds(moments, everywhere=everywhere) if bounded else (np.array(-np.inf), np.array(np.inf))
         standardizer = cls(mean, scale or 1.0, *limits)  # a scale of 0: all columns are constant
-        standardizer.check_range(moments, "X")
+        standardizer.check_range(moments, name)
         return standardizer
 
     def transform(self, X):
@@ -115,9 +117,8 @@ class Standardizer:
             )
 
 
-def check_unit_interval(moments, name, other="another output_activation and loss"):
-    """Refuse samples of those moments where they are not in [0, 1]; `other` is what would take them."""
-    low, high = moments.low.min(), moments.high.max()
+def check_unit_interval(low, high, name, other="another output_activation and loss"):
+    """Refuse samples whose smallest and largest value are not in [0, 1]; `other` is what would take them."""
     if low < 0 or high > 1:
         raise ValueError(
             f"{name} must lie in [0, 1] where the output is a probability, but it reaches from {low:.6g} to {high:.6g}:"

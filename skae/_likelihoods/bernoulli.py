@@ -16,8 +16,8 @@ from skae._linear.logistic import logistic_ppca
 class Bernoulli(Likelihood):
     """Probabilities, which start at logistic regression on the codes of probabilistic PCA."""
 
-    def check(self, moments, name, other):
-        check_unit_interval(moments, name, other)
+    def check(self, low, high, name, other):
+        check_unit_interval(low, high, name, other)
 
     def standardizers(self, moments, standardizer):
         # In their own units, targets are the values of which there are probabilities.

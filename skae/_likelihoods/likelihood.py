@@ -12,8 +12,8 @@ class Likelihood(ABC):
 
     keeps_start = False  # whether the density of the start stays a part of the density
 
-    def check(self, moments, name, other):  # noqa: B027
-        """Refuse samples of those moments that have no likelihood; `other` is what would take them."""
+    def check(self, low, high, name, other):  # noqa: B027
+        """Refuse samples with that smallest and largest value that have no likelihood; `other` is what would take them."""
 
     @abstractmethod
     def standardizers(self, moments, standardizer):

@@ -21,7 +21,7 @@ class LogisticStart(LinearStart):
     Parameters
     ----------
     variance : ndarray of shape (n_components,)
-        Of the code given a row, at most 1.
+        Of the code given a sample, at most 1.
     offset : ndarray of shape (n_features,)
         Logits where the code is zero.
     """

@@ -120,6 +120,6 @@ def leading_eigenvectors(covariance, rank):
 
 
 def row_lengths(vectors):
-    """Euclidean length of each row, 1 where it is zero."""
+    """Euclidean length of each vector, a row of the matrix; 1 where it is zero."""
     lengths = np.linalg.norm(vectors, axis=1)
     return np.where(lengths > 0, lengths, 1.0)

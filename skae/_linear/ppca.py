@@ -12,7 +12,8 @@ class ProbabilisticPCA:
     """Linear Gaussian model with the noise variance that scikit-learn's PCA has, and its posterior [1]_.
 
     With components ``V``, eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the
-    variance ``s / l``, and a row the mean ``V' sqrt(l - s) z``. Components of no more variance than the noise weigh nothing.
+    variance ``s / l``, and a sample the mean ``V' sqrt(l - s) z``. Components of no more variance than the noise weigh
+    nothing.
 
     Parameters
     ----------

@@ -2,8 +2,9 @@
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg.blas import dsyrk
 
-from skae._data.moments import one_blas_thread
+from skae._data.moments import mirrored, one_blas_thread
 from skae._linear.pca import LinearStart, leading_eigenvectors
 
 # Ridge penalties that a regression tries, relative to the variance of each feature.
@@ -16,15 +17,15 @@ def reduced_rank(scatter, cross, validation, n_components):
     With ``C`` the scatter of the corrupted samples and ``S`` that of the clean with the corrupted ones, the regression is
     ``B = S (C + a diag(C))^{-1}``, which does not depend on the units of the features, and the columns of the decoder are
     the leading eigenvectors of ``B C B'`` [1]_. The penalty ``a`` is the one whose maps have the smallest squared error on
-    the validation set.
+    the validation set: from small to large, until the error rises again. Maps to the mean are a candidate, too.
 
     Parameters
     ----------
     scatter : ndarray of shape (n_features, n_features)
     cross : ndarray of shape (n_outputs, n_features)
         Like `scatter`, in the network's units.
-    validation : iterable of pair of ndarray
-        Corrupted and clean samples in the network's units.
+    validation : callable
+        Makes an iterable of pairs of corrupted and clean samples in the network's units.
     n_components : int
 
     Returns
@@ -41,11 +42,21 @@ def reduced_rank(scatter, cross, validation, n_components):
     with one_blas_thread():
         values, vectors = scipy.linalg.eigh(scatter / np.outer(deviations, deviations), driver="evd")
         parts = (cross / deviations) @ vectors, values.clip(min=0), vectors, deviations
-        starts = [_regression(*parts, penalty, n_components) for penalty in _PENALTIES]
-        errors = np.zeros(len(starts))
-        for u, target in validation:
-            errors += [np.square(u @ start.encoder.T @ start.decoder.T - target).sum() for start in starts]
-    return starts[errors.argmin()]
+        best = LinearStart(np.zeros((n_components, cross.shape[1])), np.zeros((cross.shape[0], n_components)))  # the mean
+        least, previous = _squared_error(best, validation()), np.inf
+        for penalty in _PENALTIES:
+            start = _regression(*parts, penalty, n_components)
+            error = _squared_error(start, validation())
+            if error < least:
+                best, least = start, error
+            if error > previous:
+                break
+            previous = error
+    return best
+
+
+def _squared_error(start, pairs):
+    return sum(np.square(u @ start.encoder.T @ start.decoder.T - target).sum() for u, target in pairs)
 
 
 def _regression(rotated, values, vectors, deviations, penalty, n_components):
@@ -54,7 +65,7 @@ def _regression(rotated, values, vectors, deviations, penalty, n_components):
     rank = min(n_components, n_outputs, n_features)
     coefficients = rotated / (values + penalty)
     fitted = coefficients * np.sqrt(values)
-    D, _ = leading_eigenvectors(fitted @ fitted.T, rank)
+    D, _ = leading_eigenvectors(mirrored(dsyrk(1.0, fitted)), rank)
     encoder, decoder = np.zeros((n_components, n_features)), np.zeros((n_outputs, n_components))
     encoder[:rank], decoder[:, :rank] = (D @ coefficients) @ vectors.T / deviations, D.T
     return LinearStart(encoder, decoder)

@@ -26,7 +26,7 @@ class Latent(nn.Module):
 
     @property
     def n_condition_features(self):
-        """Number of values that the decoder is conditioned on beside the code."""
+        """Number of values that the decoder is conditioned on next to the code."""
         return 0 if self.nested_dropout is None else self.nested_dropout.n_condition_features
 
     @property

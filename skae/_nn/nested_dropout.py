@@ -93,7 +93,7 @@ class NestedDropout(nn.Module):
         """Masks of n codes: any that many that follow one another have the lengths in their proportions.
 
         Nothing is random about them, as the samples of a batch are in random order. A stock of masks is used again and
-        again: to make them anew would take a twentieth of a step where batches are small.
+        again: to make them again would take a twentieth of a step where batches are small.
         """
         masks = None if self._stock is None else self._stock.mask
         if masks is None or len(masks) < n or masks.to(self._masks) is not masks:  # of another device or dtype

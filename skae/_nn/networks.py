@@ -67,7 +67,7 @@ def initialize(path, rng):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes that a network is built from, beside its own.
+    """Sizes that a network is built from, in addition to its own.
 
     Parameters
     ----------

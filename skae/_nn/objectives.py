@@ -195,7 +195,7 @@ def importance_weighted_bound(module, batch, noise):
 
 
 def matched_draws(n_pairs, n_components, seed):
-    """Standard normal draws (2 n_pairs, n_components) with exact moments: each beside its negative, and of unit variance.
+    """Standard normal draws (2 n_pairs, n_components) with exact moments: each next to its negative, and of unit variance.
 
     So the log density of a linear Gaussian decoder has its exact expectation where the decoder's columns are orthogonal, as
     they start. Where there are as many pairs as components, the draws are uncorrelated too, and any columns will do.

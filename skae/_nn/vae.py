@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -152,8 +153,8 @@ class PCADensity(nn.Module):
     def model(self, components, n_components):
         """Components (k, n_features), eigenvalues (k,) and noise variance of the model of the first k components."""
         noise_variance = self.noise_variances[n_components - 1].item()
-        V, eigenvalues = (part[:n_components].double().numpy(force=True) for part in (components, self.eigenvalues))
-        return V, eigenvalues, noise_variance
+        V, eigenvalues = (part[:n_components].numpy(force=True) for part in (components, self.eigenvalues))
+        return V.astype(np.float64), eigenvalues.astype(np.float64), noise_variance
 
     def forward(self, u, components, log_density):
         """Log density of each sample (n,) by the mixture with the model of components (k, n_features), in nats.

@@ -16,7 +16,7 @@ _TAILS = 1, 99  # percentiles of the codes between which the plane is decoded
 
 
 class CodeMapDisplay:
-    """Two components of the codes as a map, coloured by y, and optionally what the decoder makes of that plane.
+    """Two components of the codes as a map, colored by y, and optionally what the decoder makes of that plane.
 
     Make it with :meth:`from_estimator`. All parameters are stored as attributes.
 
@@ -25,8 +25,8 @@ class CodeMapDisplay:
     codes : ndarray of shape (n_samples, 2)
         Two components of the code of each row.
     y : ndarray of shape (n_samples,), default=None
-        What the points are coloured by: strings or up to ten distinct values are classes, which have markers and a legend;
-        other numbers have a colour bar.
+        What the points are colored by: strings or up to ten distinct values are classes, which have markers and a legend;
+        other numbers have a color bar.
     components : tuple of int, default=(0, 1)
         Which components they are, counted from 0.
     plane : ndarray of shape (n_decoded, n_decoded, height, width) or with channels last, default=None
@@ -100,7 +100,7 @@ class CodeMapDisplay:
         X : array-like of shape (n_samples, n_features) or images
             Rows to code.
         y : array-like of shape (n_samples,), default=None
-            What the points are coloured by.
+            What the points are colored by.
         components : tuple of int, default=(0, 1)
             The two components, counted from 0.
         n_decoded : int, default=None

@@ -1,4 +1,4 @@
-"""What the displays share: names of estimators, colours, axes."""
+"""What the displays share: names of estimators, colors, axes."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._compat import validate_style_kwargs
 
-# Ten colours that the colour-blind can tell apart: M. A. Petroff, "Accessible Color Sequences for Data Visualization", 2021.
+# Ten colors that the color-blind can tell apart: M. A. Petroff, "Accessible Color Sequences for Data Visualization", 2021.
 COLOURS = (
     "#3f90da",
     "#ffa90e",
@@ -19,7 +19,7 @@ COLOURS = (
     "#717581",
     "#92dadd",
 )
-MARKERS = "os^DvPXp<>"  # as many, so that colour is never all that tells two things apart
+MARKERS = "os^DvPXp<>"  # as many, so that color is never all that tells two things apart
 
 
 def style(i):
@@ -28,7 +28,7 @@ def style(i):
 
 
 def n_styles_used(ax):
-    """Number of the colours that the lines of an axes have taken, for a second display on it to go on."""
+    """Number of the colors that the lines of an axes have taken, for a second display on it to go on."""
     return len({line.get_color() for line in ax.lines} & set(COLOURS))
 
 

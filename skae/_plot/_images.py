@@ -42,21 +42,21 @@ def as_images(rows, sides):
 
 
 def alike(groups, value_range):
-    """Groups of images, stacked; where one has colours, all are made (…, height, width, 4) from 0 to 1.
+    """Groups of images, stacked; where one has colors, all are made (…, height, width, 4) from 0 to 1.
 
     Parameters
     ----------
     groups : list of ndarray
-        Images (n, height, width) or with 3 or 4 colours last.
+        Images (n, height, width) or with 3 or 4 colors last.
     value_range : tuple of float
-        Values that become 0 and 1 of a colour.
+        Values that become 0 and 1 of a color.
     """
     if all(images.ndim == 3 for images in groups):
         return np.stack(groups).astype(float)
-    return np.stack([_coloured(images, *value_range) for images in groups])
+    return np.stack([_colored(images, *value_range) for images in groups])
 
 
-def _coloured(images, low, high):
+def _colored(images, low, high):
     """Red, green, blue and opacity, from 0 to 1."""
     images = np.clip((images.astype(float) - low) / ((high - low) or 1.0), 0, 1)
     if images.ndim == 3:
@@ -65,13 +65,13 @@ def _coloured(images, low, high):
 
 
 def mosaic(images):
-    """One image of many (n_rows, n_columns, height, width) or with 4 colours last, and the width of the gaps between them.
+    """One image of many (n_rows, n_columns, height, width) or with 4 colors last, and the width of the gaps between them.
 
     The gaps are transparent.
     """
-    n_rows, n_columns, height, width, *colours = images.shape
+    n_rows, n_columns, height, width, *colors = images.shape
     gap = math.ceil(min(height, width) / 16)
-    widths = [(0, 0), (0, 0), (0, gap), (0, gap), *[(0, 0) for _ in colours]]
-    padded = np.pad(images, widths, constant_values=0.0 if colours else np.nan)
-    whole = padded.swapaxes(1, 2).reshape(n_rows * (height + gap), n_columns * (width + gap), *colours)
+    widths = [(0, 0), (0, 0), (0, gap), (0, gap), *[(0, 0) for _ in colors]]
+    padded = np.pad(images, widths, constant_values=0.0 if colors else np.nan)
+    whole = padded.swapaxes(1, 2).reshape(n_rows * (height + gap), n_columns * (width + gap), *colors)
     return whole[:-gap, :-gap], gap

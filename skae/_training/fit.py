@@ -75,7 +75,7 @@ def fit_net(net, train, validation, *, rng, epochs):
     rng : torch.Generator
         Of everything that the module draws.
     epochs : Epochs
-        Told of each epoch; may end the training.
+        Called at each epoch; may end the training.
 
     Returns
     -------

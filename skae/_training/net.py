@@ -1,8 +1,10 @@
-"""The net: skorch's, with what it spares and what it has to be told."""
+"""The net: skorch's, without what takes time, and with what it has to know."""
 
 import math
 
+import numpy as np
 import torch
+from sklearn.utils import gen_batches
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
@@ -16,7 +18,7 @@ class Batches:
     dataset : skae._data.datasets.SampleDataset
     batch_size : int
     rng : numpy.random.Generator or None, default=None
-        Shuffles the samples anew in each epoch; None keeps their order.
+        Shuffles the samples in each epoch; None keeps their order.
     """
 
     def __init__(self, dataset, batch_size, rng=None):
@@ -28,7 +30,10 @@ class Batches:
         return math.ceil(len(self.dataset) / self.batch_size)
 
     def __iter__(self):
-        return self.dataset.batches(self.batch_size, self.rng)
+        if hasattr(self.dataset, "batches"):
+            return self.dataset.batches(self.batch_size, self.rng)
+        positions = np.arange(len(self.dataset))  # of an array that a callback has the net predict
+        return (self.dataset[positions[batch]] for batch in gen_batches(len(positions), self.batch_size))
 
 
 class Net(NeuralNet):
@@ -110,7 +115,7 @@ class Scored(Dataset):
 
     @property
     def y(self):
-        return torch.cat([batch.target.cpu() for batch in self.X.batches(1024)]).numpy()
+        return torch.cat([target.cpu() for target in self.X.targets()]).numpy()
 
 
 def find_device(device):

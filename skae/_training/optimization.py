@@ -39,9 +39,7 @@ class Averaging(Callback):
         self._every = max(1, round(horizon / 5))
         self._weight = min(1.0, self._every / horizon)  # of the latest weights
         self._steps = 0
-
-    def on_epoch_begin(self, net, **kwargs):
-        if self._steps == 0:
+        if net.max_epochs:
             self.module_ = deepcopy(net.module_).eval()
             self._averages, self._weights = (list(module.parameters()) for module in (self.module_, net.module_))
 
@@ -95,8 +93,8 @@ class OneCycle(Callback):
 class WeightDecay(Callback):
     """Shrink weights at each step by `alpha`, times the fraction of its peak that the learning rate has.
 
-    They are those of the decoder's residual path, and of the encoder's layers of so many inputs that they overfit. Narrower
-    ones, as tables have, need the size of their weights.
+    They are those of the decoder's residual path, and of the encoder's layers with many inputs, which overfit. Narrower
+    ones, as tabular data have, need the size of their weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Progress: what is printed, and what scikit-learn's callbacks are told."""
+"""Progress: what is printed, and what scikit-learn's callbacks are given."""
 
 from copy import deepcopy
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class EpochLog(PrintLog):
 
 
 class Curves(NamedTuple):
-    """What a fit leaves beside the weights."""
+    """What a fit leaves next to the weights."""
 
     loss_curve: list
     validation_scores: list
@@ -38,7 +38,7 @@ class Curves(NamedTuple):
 
 
 class Epochs:
-    """Tells scikit-learn's callbacks of the epochs, which are subtasks of the fit.
+    """Calls scikit-learn's callbacks at the epochs, which are subtasks of the fit.
 
     Parameters
     ----------
