@@ -314,11 +314,13 @@ class BaseAutoencoder(
         -------
         estimator : object
             Of the same class. Its codes are the first columns of this one's; it is smaller by the weights of the others.
+            Where a variational autoencoder has kept its start, the truncated one is probabilistic PCA with that number of
+            components, which has a noise variance of its own: the columns are scaled by another factor.
 
         Raises
         ------
         ValueError
-            If the codes are not ordered, or there are not so many.
+            If the codes are not ordered, or there are not that many.
         """
         check_is_fitted(self)
         self._check_ordered()
