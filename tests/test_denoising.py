@@ -13,8 +13,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from skae import DenoisingAutoencoder, _denoising, reconstruction_score
+from skae import DenoisingAutoencoder, _denoising, _fitting, reconstruction_score
 from skae._linear import pca
+from skae._preparation import prepare
 
 
 def _make(n_components=8, **parameters):
@@ -333,3 +334,21 @@ def test_score_without_its_target(pixels):
         estimator.score(pixels)
     with pytest.raises(ValueError, match="compare denoise"):
         estimator.score_samples(pixels)
+
+
+@pytest.mark.parametrize("corruption", ["masking", "gaussian", lambda X, random_state: 2 * X])
+def test_the_validation_set_is_withheld_from_the_start(pixels, corruption, monkeypatch):
+    prepared = []
+
+    def keeping(*args, **kwargs):
+        prepared.append(prepare(*args, **kwargs))
+        return prepared[0]
+
+    monkeypatch.setattr(_fitting, "prepare", keeping)
+    _make(corruption=corruption, noise_level=0.25, output_activation="identity", max_iter=0).fit(pixels)
+    positions = prepared[0].train.positions
+    assert 0 < len(positions) < len(pixels)
+    products = (len(positions) - 1) * np.cov(pixels[positions].T)
+    joint, n_copies = prepared[0].joint, np.ceil(20 * 64 / len(positions)) if callable(corruption) else 1
+    expected = {"masking": 0.75, "gaussian": 1.0}.get(corruption, 2 * n_copies) * products
+    np.testing.assert_allclose(joint.cross, expected, rtol=1e-9, atol=1e-9)
