@@ -442,6 +442,13 @@ def _traced():
         tracemalloc.stop()
 
 
+def _peak(function):
+    """Most bytes of numpy's memory at once while a function runs."""
+    with _traced():
+        function()
+        return tracemalloc.get_traced_memory()[1]
+
+
 @pytest.fixture(scope="module")
 def wide():
     """8 MB of samples."""
@@ -614,10 +621,7 @@ def test_a_score_takes_no_copy_of_the_samples(cls, method, wide):
     estimator = _make(cls, max_iter=0, validation_fraction=0.01).fit(wide)
     score = getattr(estimator, method)
     score(wide[:10])
-    with _traced():
-        score(wide)
-        peak = tracemalloc.get_traced_memory()[1]
-    assert peak <= 0.5 * wide.nbytes + 2e6
+    assert _peak(lambda: score(wide)) <= 0.5 * wide.nbytes + 2e6
 
 
 # 18. The covariance of float32 samples in float32.
@@ -903,10 +907,7 @@ def test_what_is_drawn_has_a_seed_of_its_own(cls, digits, monkeypatch):
 def test_a_reconstruction_takes_no_more_than_itself(wide):
     estimator = _make(AutoencoderTransformer, max_iter=0, validation_fraction=0.01).fit(wide)
     estimator.reconstruct(wide[:10])
-    with _traced():
-        estimator.reconstruct(wide)
-        peak = tracemalloc.get_traced_memory()[1]
-    assert peak <= 1.2 * wide.nbytes + 2e6
+    assert _peak(lambda: estimator.reconstruct(wide)) <= 1.2 * wide.nbytes + 2e6
 
 
 # What a second reading of the new parts found.
@@ -974,10 +975,7 @@ def test_a_score_near_the_end_of_float32_is_finite(rng):
 def test_a_density_of_float32_samples_takes_no_copy_of_them(wide):
     estimator = _make(VAETransformer, max_iter=0, validation_fraction=0.01).fit(wide)
     estimator.score(wide[:10])
-    with _traced():
-        estimator.score(wide)
-        peak = tracemalloc.get_traced_memory()[1]
-    assert peak <= 0.5 * wide.nbytes + 2e6
+    assert _peak(lambda: estimator.score(wide)) <= 0.5 * wide.nbytes + 2e6
 
 
 def test_a_truncated_estimator_shares_nothing_that_changes(digits):
