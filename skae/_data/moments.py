@@ -80,7 +80,8 @@ class Moments:
         mean = np.where(low == high, low, deviations.mean(axis=0))
         deviations -= mean
         squares = np.einsum("ij,ij->j", deviations, deviations) if with_squares else np.zeros(len(mean))
-        counts = ((chunk == extreme).sum(axis=0) for extreme in (low, high))
+        # In 32 bits, which takes half the time.
+        counts = ((chunk == extreme).sum(axis=0, dtype=np.uint32).astype(np.int64) for extreme in (low, high))
         return cls(len(chunk), mean, squares, None, low, high, *counts)
 
     def merge(self, other):
