@@ -11,7 +11,16 @@ VERSION = next(
 PLOT = ["matplotlib>=3.8"]
 PROGRESS = ["rich>=13"]
 FILES = ["skops>=0.13"]
-TEST = [*FILES, *PLOT, *PROGRESS, "hypothesis>=6.100", "pandas>=2.2", "polars>=1.0", "pytest>=8", "pytest-xdist>=3.6"]
+TEST = [
+    *FILES,
+    *PLOT,
+    *PROGRESS,
+    "hypothesis>=6.100",
+    "pandas>=2.2",
+    "polars>=1.0",
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+]
 BENCH = [*PLOT, *PROGRESS, "keras>=3.8", "pandas>=2.2", "pyod>=2.0", "pythae>=0.1.2"]
 DOCS = [
     *TEST,

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -24,7 +25,13 @@ from skae import VAETransformer
 
 N_COMPONENTS, HIDDEN = 50, (500, 500)
 VALIDATION_SHARE = 0.02
-COLUMNS = {"epochs": "", "best_iter": "", "elbo": ".2f", "importance_weighted": ".2f", "fit_seconds": ".0f"}
+COLUMNS = {
+    "epochs": "",
+    "best_iter": "",
+    "elbo": ".2f",
+    "importance_weighted": ".2f",
+    "fit_seconds": ".0f",
+}
 
 
 class Binarized(Callback):
@@ -52,7 +59,9 @@ class Binarized(Callback):
         """Draw all pixels, some rows at a time."""
         for start in range(0, len(self.images), 1000):
             rows = slice(start, start + 1000)
-            self.X[rows] = self.rng.random(self.images[rows].shape, dtype=np.float32) < self.images[rows]
+            self.X[rows] = (
+                self.rng.random(self.images[rows].shape, dtype=np.float32) < self.images[rows]
+            )
 
     def on_epoch_begin(self, net, **kwargs):
         self.draw()
@@ -86,7 +95,10 @@ def _measure(source, epochs, n_rows, n_samples, verbose):
     start = perf_counter()
     vae.fit(train.X)
     row = {"epochs": epochs, "best_iter": vae.best_iter_, "fit_seconds": perf_counter() - start}
-    row |= {"elbo": vae.score(held_out), "importance_weighted": vae.score(held_out, n_importance_samples=n_samples)}
+    row |= {
+        "elbo": vae.score(held_out),
+        "importance_weighted": vae.score(held_out, n_importance_samples=n_samples),
+    }
     row |= {"samples": n_samples, "images": len(held_out), "train_images": len(train.X)}
     return row | {"elbo_of_start": vae.baseline_score_, "active": vae.n_active_components_}
 
@@ -98,7 +110,9 @@ def _parse(argv):
     add("--rows", type=int, default=1000, help="held-out images (default: 1000)")
     add("--samples", type=int, default=500, help="importance samples (default: 500)")
     add("--verbose", action="store_true", help="print a line an epoch")
-    return parse(made, argv, quick={"epochs": 2, "rows": 50, "samples": 5}, mnist={"train_size": 50_000})
+    return parse(
+        made, argv, quick={"epochs": 2, "rows": 50, "samples": 5}, mnist={"train_size": 50_000}
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from types import ModuleType
 from joblib import Memory
 
 PACKAGES = ("numpy", "scikit-learn", "torch")  # whose versions a result depends on, beside the code
-WITHOUT_EFFECT = {f"benchmarks.{name}" for name in ("cache", "cells", "options", "report")}  # on any result
+# On any result.
+WITHOUT_EFFECT = {f"benchmarks.{name}" for name in ("cache", "cells", "options", "report")}
 
 
 def remembered(function, folder):
@@ -36,7 +37,9 @@ def remembered(function, folder):
 
 
 def _recall(folder, function, identity, *arguments):
-    return Memory(folder, verbose=0).cache(_call, ignore=["function"])(function, identity, arguments)
+    return Memory(folder, verbose=0).cache(_call, ignore=["function"])(
+        function, identity, arguments
+    )
 
 
 def _call(function, identity, arguments):
@@ -44,7 +47,8 @@ def _call(function, identity, arguments):
 
 
 def _identity(function):
-    module = sys.modules[function.__module__]  # whose name is no help in a command that was started as a file
+    # Whose name is no help in a command that was started as a file.
+    module = sys.modules[function.__module__]
     sources = sorted({*Path(find_spec("skae").origin).parent.glob("*.py"), *_files(module)})
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
     return (Path(module.__file__).stem, function.__name__, digest, *map(version, PACKAGES))
@@ -55,11 +59,19 @@ def _files(module):
     found, new = set(), {module}
     while new:
         found |= new
-        new = {imported for module in new for imported in map(_module_of, vars(module).values())} - found - {None}
+        new = (
+            {imported for module in new for imported in map(_module_of, vars(module).values())}
+            - found
+            - {None}
+        )
     return {Path(module.__file__) for module in found}
 
 
 def _module_of(value):
     """The module of benchmarks/ that a value is, or is from."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    return sys.modules.get(name) if str(name).startswith("benchmarks.") and name not in WITHOUT_EFFECT else None
+    return (
+        sys.modules.get(name)
+        if str(name).startswith("benchmarks.") and name not in WITHOUT_EFFECT
+        else None
+    )

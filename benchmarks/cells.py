@@ -28,7 +28,10 @@ def run(measure, cells, *, cache=None, n_jobs=1):
     """
     results = [None] * len(cells)
     measure = remembered(measure, cache)
-    jobs = (delayed(_measure)(measure, position, cell, n_jobs == 1) for position, cell in enumerate(cells))
+    jobs = (
+        delayed(_measure)(measure, position, cell, n_jobs == 1)
+        for position, cell in enumerate(cells)
+    )
     with report.progress(len(cells)) as advance:
         for position, result in Parallel(n_jobs, return_as="generator_unordered")(jobs):
             results[position] = result

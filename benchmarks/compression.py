@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -24,7 +25,15 @@ from benchmarks.options import about, parse, parser, sources
 DEPTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 N_LEVELS = 256
 FLOAT_BYTES = 4  # of a number in float32
-COLUMNS = {"depth": "", "method": "", "code": "", "bytes_per_image": "", "r2": ".4f", "mse": ".3e", "model_bytes": ",d"}
+COLUMNS = {
+    "depth": "",
+    "method": "",
+    "code": "",
+    "bytes_per_image": "",
+    "r2": ".4f",
+    "mse": ".3e",
+    "model_bytes": ",d",
+}
 
 
 class Quantizer(NamedTuple):
@@ -81,15 +90,29 @@ def _measure(method, depths, source, epochs, cache):
     rows = []
     for depth, estimator in fitted(method, depths, source, epochs, source.seed, cache).items():
         quantizer, codes = Quantizer.of(estimator.transform(split.train.X)), estimator.transform(X)
-        sizes = {"dataset": source.title, "image_bytes": X.shape[1], "depth": depth, "method": method}
+        sizes = {
+            "dataset": source.title,
+            "image_bytes": X.shape[1],
+            "depth": depth,
+            "method": method,
+        }
         model = FLOAT_BYTES * n_parameters(estimator)
         forms = {
             "float32": (FLOAT_BYTES * depth, model, codes),
-            "uint8": (depth, model + 2 * FLOAT_BYTES * depth, quantizer.restore(quantizer.quantize(codes))),
+            "uint8": (
+                depth,
+                model + 2 * FLOAT_BYTES * depth,
+                quantizer.restore(quantizer.quantize(codes)),
+            ),
         }
         for code, (n_bytes, model_bytes, kept) in forms.items():
             measured = reconstruction(X, estimator.inverse_transform(kept))
-            rows.append(sizes | {"code": code, "bytes_per_image": n_bytes} | measured | {"model_bytes": model_bytes})
+            rows.append(
+                sizes
+                | {"code": code, "bytes_per_image": n_bytes}
+                | measured
+                | {"model_bytes": model_bytes}
+            )
     return rows
 
 
@@ -108,14 +131,21 @@ def draw(path):
             own = [row for row in rows if row["method"] == name and row["code"] == code]
             lines[name] = [row[x] for row in own], [row["mse"] for row in own]
         label = "bytes an image" if x == "bytes_per_image" else "bytes"
-        options = {"xlabel": label, "ylabel": "held-out squared error per value", "xscale": "log", "yscale": "log"}
+        options = {
+            "xlabel": label,
+            "ylabel": "held-out squared error per value",
+            "xscale": "log",
+            "yscale": "log",
+        }
         panels.append(report.Panel(lines, options | {"title": title}))
     report.draw_lines(path.with_suffix(".png"), panels)
 
 
 def _parse(argv):
     made = parser(__doc__)
-    made.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="default: 2 to 256, below the pixels")
+    made.add_argument(
+        "--depths", type=int, nargs="+", default=DEPTHS, help="default: 2 to 256, below the pixels"
+    )
     return parse(made, argv, quick={"depths": [4, 8], "epochs": 1}, mnist={"epochs": 6})
 
 

@@ -8,13 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_sample_images, load_wine
+from sklearn.datasets import (
+    fetch_openml,
+    load_breast_cancer,
+    load_digits,
+    load_sample_images,
+    load_wine,
+)
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 HELD_OUT_SHARE = 0.25  # of the rows, for data that come without a test part
 EMBEDDED_TABLES = {"breast_cancer": load_breast_cancer, "wine": load_wine}
-MNIST_TRAIN, MNIST_VALIDATION = 60_000, 10_000  # all training images; the last of them, which validate
+# All training images; the last of them, which validate.
+MNIST_TRAIN, MNIST_VALIDATION = 60_000, 10_000
 
 
 class Part(NamedTuple):
@@ -79,7 +86,9 @@ def digits(*, evaluate="test", seed=0):
     split : Split
     """
     X, y = load_digits(return_X_y=True)
-    return Split("digits", *_hold_out((X / 16).astype(np.float32), y, evaluate, seed), image_shape=(8, 8))
+    return Split(
+        "digits", *_hold_out((X / 16).astype(np.float32), y, evaluate, seed), image_shape=(8, 8)
+    )
 
 
 def mnist(data_dir=None, *, evaluate="validation", train_size=20_000):
@@ -107,7 +116,9 @@ def mnist(data_dir=None, *, evaluate="validation", train_size=20_000):
     X, y = _read_mnist(data_dir, "train")
     available = len(X) - MNIST_VALIDATION if evaluate == "validation" else len(X)
     if not 1 <= train_size <= available:
-        raise ValueError(f"train_size={train_size} must be 1 to {available}: the other images are held out.")
+        raise ValueError(
+            f"train_size={train_size} must be 1 to {available}: the other images are held out."
+        )
     train = _flat_images(X[:train_size], y[:train_size])
     if evaluate == "validation":
         held_out = _flat_images(X[-MNIST_VALIDATION:], y[-MNIST_VALIDATION:])
@@ -222,7 +233,9 @@ def table(path, *, evaluate="test", seed=0):
 
 
 def _hold_out(X, y, evaluate, seed):
-    X_train, X_held_out, y_train, y_held_out = train_test_split(X, y, test_size=HELD_OUT_SHARE, random_state=seed)
+    X_train, X_held_out, y_train, y_held_out = train_test_split(
+        X, y, test_size=HELD_OUT_SHARE, random_state=seed
+    )
     if evaluate == "validation":
         return _hold_out(X_train, y_train, "test", seed)
     return Part(X_train, y_train), Part(X_held_out, y_held_out)

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -52,7 +53,12 @@ def denoisers(split, kind, epochs):
 
     def skae(**parameters):
         def fit(X, seed):
-            options = {"corruption": kind, "noise_level": DAMAGES[kind], "max_iter": epochs, "random_state": seed}
+            options = {
+                "corruption": kind,
+                "noise_level": DAMAGES[kind],
+                "max_iter": epochs,
+                "random_state": seed,
+            }
             return DenoisingAutoencoder(**options | parameters).fit(X).denoise
 
         return fit
@@ -60,11 +66,17 @@ def denoisers(split, kind, epochs):
     found = {("damaged images", ""): lambda X, seed: lambda damaged: damaged}
     for depth in PCA_DEPTHS:
         if depth <= min(split.train.X.shape):
-            found["PCA", f"depth {depth}"] = lambda X, seed, depth=depth: _projection(PCA(depth, random_state=seed), X)
+            found["PCA", f"depth {depth}"] = lambda X, seed, depth=depth: _projection(
+                PCA(depth, random_state=seed), X
+            )
     for gamma in (1e-3, 1e-2):
-        found["kernel PCA", f"gamma {gamma:g}"] = lambda X, seed, gamma=gamma: _kernel_pca(X, kind, seed, gamma)
+        found["kernel PCA", f"gamma {gamma:g}"] = lambda X, seed, gamma=gamma: _kernel_pca(
+            X, kind, seed, gamma
+        )
     for size in (3, 5):
-        found["Wiener filter", f"{size} x {size}"] = lambda X, seed, size=size: _wiener(split.image_shape, size)
+        found["Wiener filter", f"{size} x {size}"] = lambda X, seed, size=size: _wiener(
+            split.image_shape, size
+        )
     found["skae", "defaults"] = skae()
     found["skae", "64 components, (512,)"] = skae(n_components=64, hidden_layer_sizes=(512,))
     found["skae conv", "64 components"] = skae(n_components=64, image_shape=split.image_shape)
@@ -79,7 +91,13 @@ def _projection(pca, X):
 def _kernel_pca(X, kind, seed, gamma):
     """Fitted to damaged images and their pre-images, as in scikit-learn's example on image denoising."""
     rows = np.random.default_rng(seed).permutation(len(X))[:KERNEL_PCA_ROWS]
-    options = {"kernel": "rbf", "gamma": gamma, "alpha": 5e-3, "fit_inverse_transform": True, "random_state": seed}
+    options = {
+        "kernel": "rbf",
+        "gamma": gamma,
+        "alpha": 5e-3,
+        "fit_inverse_transform": True,
+        "random_state": seed,
+    }
     return _projection(KernelPCA(min(400, len(rows)), **options), damage(X[rows], kind, seed))
 
 
@@ -97,11 +115,18 @@ def main(argv=None):
     options = _parse(argv)
     (source,) = sources(options)
     split = datasets.load(source)
-    jobs = [(*kind, source, options.damage, options.epochs) for kind in denoisers(split, options.damage, options.epochs)]
+    jobs = [
+        (*kind, source, options.damage, options.epochs)
+        for kind in denoisers(split, options.damage, options.epochs)
+    ]
     rows = cells.run(_measure, jobs, cache=options.cache, n_jobs=options.jobs)
     report.print_table(rows, COLUMNS)
     _print_verdict(rows)
-    originals = {"method": "held-out images", "setting": "", "images": _pack(split, split.held_out.X)}
+    originals = {
+        "method": "held-out images",
+        "setting": "",
+        "images": _pack(split, split.held_out.X),
+    }
     path = options.out / f"denoising_{source.title}_{options.damage}_{options.suffix}.csv"
     given = {"dataset": source.title, "damage": options.damage} | about(options)
     report.write_csv(path, [row | given for row in (originals, *rows)])
@@ -122,7 +147,9 @@ def _measure(method, setting, source, kind, epochs):
 
 def _pack(split, X):
     """One image of each class, as text."""
-    return images.pack(X[np.unique(split.held_out.y, return_index=True)[1][:N_DRAWN]], split.image_shape)
+    return images.pack(
+        X[np.unique(split.held_out.y, return_index=True)[1][:N_DRAWN]], split.image_shape
+    )
 
 
 def draw(path):
@@ -141,7 +168,9 @@ def _print_verdict(rows):
     others = min(row["mse"] for row in rows if not row["method"].startswith("skae"))
     n_ahead = sum(row["mse"] < others for row in rows if row["method"].startswith("skae"))
     n_skae = sum(row["method"].startswith("skae") for row in rows)
-    print(f"{n_ahead} of {n_skae} settings of skae are ahead of the best of the others, {others:.4f}.")
+    print(
+        f"{n_ahead} of {n_skae} settings of skae are ahead of the best of the others, {others:.4f}."
+    )
 
 
 def _parse(argv):

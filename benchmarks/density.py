@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -22,8 +23,21 @@ from skae import VAETransformer
 
 N_SEEDS = 5
 IMPORTANCE_SAMPLES, IMPORTANCE_ROWS = 100, 1000
-IMAGE_COLUMNS = {"depth": "", "method": "", "score": ".1f", "importance_weighted": ".1f", "active": "", "fit_seconds": ".1f"}
-TABLE_COLUMNS = {"table": "", "features": "", "depth": "", "score_pca": ".3f", "score_skae": ".3f"} | {
+IMAGE_COLUMNS = {
+    "depth": "",
+    "method": "",
+    "score": ".1f",
+    "importance_weighted": ".1f",
+    "active": "",
+    "fit_seconds": ".1f",
+}
+TABLE_COLUMNS = {
+    "table": "",
+    "features": "",
+    "depth": "",
+    "score_pca": ".3f",
+    "score_skae": ".3f",
+} | {
     "per_feature": "+.4f",
     "worst_per_feature": "+.4f",
 }
@@ -57,7 +71,11 @@ def main(argv=None):
 
 def _compare_images(options):
     (source,) = sources(options)
-    jobs = [(method, depth, source, options.epochs) for depth in options.depths for method in ("PCA", *VARIANTS)]
+    jobs = [
+        (method, depth, source, options.epochs)
+        for depth in options.depths
+        for method in ("PCA", *VARIANTS)
+    ]
     return cells.run(_score, jobs, cache=options.cache, n_jobs=options.jobs)
 
 
@@ -66,32 +84,59 @@ def _score(method, depth, source, epochs):
     X = split.held_out.X
     row = {"depth": depth, "method": method}
     if method == "PCA":
-        return row | {"score": float(PCA(depth, random_state=source.seed).fit(split.train.X).score(X))}
-    vae = VAETransformer(depth, **{"max_iter": epochs, "random_state": source.seed} | VARIANTS[method])
+        return row | {
+            "score": float(PCA(depth, random_state=source.seed).fit(split.train.X).score(X))
+        }
+    vae = VAETransformer(
+        depth, **{"max_iter": epochs, "random_state": source.seed} | VARIANTS[method]
+    )
     start = perf_counter()
     vae.fit(split.train.X)
     seconds = perf_counter() - start
     return row | {
         "score": vae.score(X),
-        "importance_weighted": vae.score(X[:IMPORTANCE_ROWS], n_importance_samples=IMPORTANCE_SAMPLES),
+        "importance_weighted": vae.score(
+            X[:IMPORTANCE_ROWS], n_importance_samples=IMPORTANCE_SAMPLES
+        ),
         "active": vae.n_active_components_,
         "fit_seconds": seconds,
     }
 
 
 def _compare_tables(options):
-    n_features = {path: datasets.read_table(path)[0].shape[1] for path in datasets.table_paths(options.data_dir)}
-    cases = [(path, k) for path, p in n_features.items() for k in options.depths or sorted({2, max(1, p // 4)})]
+    n_features = {
+        path: datasets.read_table(path)[0].shape[1]
+        for path in datasets.table_paths(options.data_dir)
+    }
+    cases = [
+        (path, k)
+        for path, p in n_features.items()
+        for k in options.depths or sorted({2, max(1, p // 4)})
+    ]
     seeds = range(options.seed, options.seed + N_SEEDS)
-    found = over_seeds(_table_scores, cases, seeds, options.jobs, options.evaluate, options.epochs, cache=options.cache)
-    return [_summarize(path, depth, n_features[path], np.array(scores)) for (path, depth), scores in found.items()]
+    found = over_seeds(
+        _table_scores,
+        cases,
+        seeds,
+        options.jobs,
+        options.evaluate,
+        options.epochs,
+        cache=options.cache,
+    )
+    return [
+        _summarize(path, depth, n_features[path], np.array(scores))
+        for (path, depth), scores in found.items()
+    ]
 
 
 def _table_scores(case, seed, evaluate, epochs):
     """Held-out score of PCA and of skae."""
     path, depth = case
     split = datasets.table(path, evaluate=evaluate, seed=seed)
-    methods = PCA(depth, random_state=seed), VAETransformer(depth, max_iter=epochs, random_state=seed)
+    methods = (
+        PCA(depth, random_state=seed),
+        VAETransformer(depth, max_iter=epochs, random_state=seed),
+    )
     return [method.fit(split.train.X).score(split.held_out.X) for method in methods]
 
 
@@ -110,7 +155,9 @@ def _summarize(path, depth, n_features, scores):
 
 def _parse(argv):
     made = parser(__doc__, datasets=("digits", "mnist", "tabular"))
-    made.add_argument("--depths", type=int, nargs="+", help="default: 8 32; tabular: 2 and p/4 of p features")
+    made.add_argument(
+        "--depths", type=int, nargs="+", help="default: 8 32; tabular: 2 and p/4 of p features"
+    )
     options = parse(made, argv, quick={"depths": [3], "epochs": 1}, mnist={"epochs": 8})
     if options.dataset != "tabular":
         options.depths = options.depths or [8, 32]

@@ -12,7 +12,8 @@ The ordered autoencoder is fitted once, at the largest depth, and cut to the oth
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -27,7 +28,15 @@ ALL_DEPTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 EPOCHS = 6  # on MNIST
 N_SEEDS = 5  # on tables
 ROUNDING = 1e-6  # of an R², where training has found nothing better than PCA in float32
-COLUMNS = {"dataset": "", "depth": "", "method": "", "r2": ".4f", "mse": ".3e", "difference": "+.4f", "parameters": ",d"}
+COLUMNS = {
+    "dataset": "",
+    "depth": "",
+    "method": "",
+    "r2": ".4f",
+    "mse": ".3e",
+    "difference": "+.4f",
+    "parameters": ",d",
+}
 
 
 def main(argv=None):
@@ -54,7 +63,10 @@ def compare(options):
     for source in sources(options, n_seeds=N_SEEDS if options.dataset == "tabular" else 1):
         split = datasets.load(source)
         names = methods(image_shape=split.image_shape)
-        jobs += [(*pair, source, options.epochs, options.cache) for pair in fits(names, _depths(options, split))]
+        jobs += [
+            (*pair, source, options.epochs, options.cache)
+            for pair in fits(names, _depths(options, split))
+        ]
     found = cells.run(_measure, jobs, cache=options.cache, n_jobs=options.jobs)
     return _summarize([row for rows in found for row in rows])
 
@@ -70,10 +82,19 @@ def _depths(options, split):
 
 def _measure(method, depths, source, epochs, cache):
     split = datasets.load(source)
-    sizes = {"dataset": source.title, "features": split.train.X.shape[1], "train_rows": len(split.train.X)}
+    sizes = {
+        "dataset": source.title,
+        "features": split.train.X.shape[1],
+        "train_rows": len(split.train.X),
+    }
     return [
         sizes
-        | {"depth": depth, "method": method, "seed": source.seed, "parameters": n_parameters(estimator)}
+        | {
+            "depth": depth,
+            "method": method,
+            "seed": source.seed,
+            "parameters": n_parameters(estimator),
+        }
         | reconstruction(split.held_out.X, reconstruct(estimator, split.held_out.X))
         for depth, estimator in fitted(method, depths, source, epochs, source.seed, cache).items()
     ]
@@ -86,10 +107,19 @@ def _summarize(found):
         groups.setdefault((row["dataset"], row["depth"], row["method"]), []).append(row)
     rows = []
     for (dataset, depth, _), group in sorted(groups.items(), key=lambda item: item[0][:2]):
-        pca, r2 = (np.array([row["r2"] for row in part]) for part in (groups[dataset, depth, "PCA"], group))
+        pca, r2 = (
+            np.array([row["r2"] for row in part]) for part in (groups[dataset, depth, "PCA"], group)
+        )
         rows.append(
-            {name: group[0][name] for name in ("dataset", "train_rows", "features", "depth", "method", "parameters")}
-            | {"seeds": len(group), "r2": float(r2.mean()), "mse": float(np.mean([row["mse"] for row in group]))}
+            {
+                name: group[0][name]
+                for name in ("dataset", "train_rows", "features", "depth", "method", "parameters")
+            }
+            | {
+                "seeds": len(group),
+                "r2": float(r2.mean()),
+                "mse": float(np.mean([row["mse"] for row in group])),
+            }
             | {"difference": float((r2 - pca).mean()), "worst_difference": float((r2 - pca).min())}
             | {"error_ratio": float((1 - r2.mean()) / (1 - pca.mean()))}
         )
@@ -118,8 +148,12 @@ def draw(path):
         lines = {name: [row for row in rows if row["method"] == name] for name in names}
         panels = [
             report.Panel(
-                {name: ([row["depth"] for row in own], [row[measure] for row in own]) for name, own in lines.items()},
-                report.depth_axis(depths) | {"yscale": scale, "ylabel": label, "title": rows[0]["dataset"]},
+                {
+                    name: ([row["depth"] for row in own], [row[measure] for row in own])
+                    for name, own in lines.items()
+                },
+                report.depth_axis(depths)
+                | {"yscale": scale, "ylabel": label, "title": rows[0]["dataset"]},
             )
             for measure, label, scale in (
                 ("r2", "held-out R²", "linear"),
@@ -135,12 +169,16 @@ def _beside_pca(rows, names):
     for name in names:
         own = [row for row in rows if row["method"] == name]
         lines[name] = [pca[row["dataset"], row["depth"]] for row in own], [row["r2"] for row in own]
-    return report.Panel(lines, {"xlabel": "held-out R² of PCA", "ylabel": "held-out R²", "title": "tables"}, "o")
+    return report.Panel(
+        lines, {"xlabel": "held-out R² of PCA", "ylabel": "held-out R²", "title": "tables"}, "o"
+    )
 
 
 def _parse(argv):
     made = parser(__doc__, datasets=("digits", "patches", "mnist", "tabular"))
-    help_depths = "default: 2 4 8 16 32; mnist and patches: 2 to 256; tabular: 2, p/4 and p/2 of p features"
+    help_depths = (
+        "default: 2 4 8 16 32; mnist and patches: 2 to 256; tabular: 2, p/4 and p/2 of p features"
+    )
     made.add_argument("--depths", type=int, nargs="+", help=help_depths)
     options = parse(made, argv, quick={"depths": [2, 8], "epochs": 1}, mnist={"epochs": EPOCHS})
     options.case = options.dataset == "mnist" and options.epochs != EPOCHS and not options.quick

@@ -9,7 +9,8 @@ The classifiers are fitted to the codes of the training images, standardised; on
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -21,7 +22,10 @@ from benchmarks.options import about, parse, parser, sources
 
 DEPTHS = (8, 16, 32, 64)
 RAW = "raw pixels"
-CLASSIFIERS = {"logistic_regression": "logistic regression", "nearest_neighbors": "five nearest neighbours"}
+CLASSIFIERS = {
+    "logistic_regression": "logistic regression",
+    "nearest_neighbors": "five nearest neighbours",
+}
 COLUMNS = {"depth": "", "method": ""} | dict.fromkeys(CLASSIFIERS, ".4f")
 
 
@@ -54,7 +58,9 @@ def compare(options):
     pca = {row["depth"]: row for row in rows if row["method"] == "PCA"}
     for row in rows:
         if row["method"] != RAW:
-            row |= {f"difference_{name}": row[name] - pca[row["depth"]][name] for name in CLASSIFIERS}
+            row |= {
+                f"difference_{name}": row[name] - pca[row["depth"]][name] for name in CLASSIFIERS
+            }
     return rows
 
 
@@ -63,19 +69,29 @@ def _measure(method, depths, source, epochs, cache):
     about = {"dataset": source.title, "train_rows": len(split.train.X), "method": method}
     if method == RAW:
         n_features = split.train.X.shape[1]
-        return [about | {"depth": n_features} | accuracies(split.train, split.held_out, standardize=False)]
+        return [
+            about
+            | {"depth": n_features}
+            | accuracies(split.train, split.held_out, standardize=False)
+        ]
     rows = []
     for depth, estimator in fitted(method, depths, source, epochs, source.seed, cache).items():
-        codes = [part._replace(X=estimator.transform(part.X)) for part in (split.train, split.held_out)]
+        codes = [
+            part._replace(X=estimator.transform(part.X)) for part in (split.train, split.held_out)
+        ]
         rows.append(about | {"depth": depth} | accuracies(*codes))
     return rows
 
 
 def _print_verdict(rows):
     for name in dict.fromkeys(row["method"] for row in rows if row["method"] not in ("PCA", RAW)):
-        differences = [row[f"difference_{c}"] for row in rows if row["method"] == name for c in CLASSIFIERS]
+        differences = [
+            row[f"difference_{c}"] for row in rows if row["method"] == name for c in CLASSIFIERS
+        ]
         n_better = int(np.sum(np.array(differences) >= 0))
-        print(f"Accuracy on codes of {name} is at or above that on PCA's in {n_better} of {len(differences)} cells.")
+        print(
+            f"Accuracy on codes of {name} is at or above that on PCA's in {n_better} of {len(differences)} cells."
+        )
 
 
 def draw(path):

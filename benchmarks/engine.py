@@ -17,7 +17,8 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -127,9 +128,15 @@ def compare_seconds(case, epochs, repeats):
     ]
     depth, batch_size = case.estimator.n_components, case.estimator.batch_size
     n_rows, n_features = case.X.shape
-    print(f"\n{case.name}: {n_rows:,} x {n_features}, depth {depth}, batches of {batch_size}, {epochs} epochs,")
-    print(f"medians of {repeats} alternating runs, ratio to the hand-written loop and to the one with torch's default Adam")
-    report.print_table(rows, {"what": "", "seconds": ".4f", "ratio": ".3f", "over_default_adam": ".3f"})
+    print(
+        f"\n{case.name}: {n_rows:,} x {n_features}, depth {depth}, batches of {batch_size}, {epochs} epochs,"
+    )
+    print(
+        f"medians of {repeats} alternating runs, ratio to the hand-written loop and to the one with torch's default Adam"
+    )
+    report.print_table(
+        rows, {"what": "", "seconds": ".4f", "ratio": ".3f", "over_default_adam": ".3f"}
+    )
     return rows
 
 
@@ -152,8 +159,12 @@ def _perceptron_seconds(case, epochs):
     depth, batch_size = case.estimator.n_components, case.estimator.batch_size
     network = loops.perceptron(case.X.shape[1], case.hidden, depth)
     return {
-        "textbook loop, default Adam": _seconds(loops.textbook, case.X, network, batch_size, epochs),
-        "MLPRegressor": _seconds(loops.scikit_learn, case.X, case.hidden, depth, batch_size, epochs),
+        "textbook loop, default Adam": _seconds(
+            loops.textbook, case.X, network, batch_size, epochs
+        ),
+        "MLPRegressor": _seconds(
+            loops.scikit_learn, case.X, case.hidden, depth, batch_size, epochs
+        ),
     }
 
 
@@ -191,7 +202,10 @@ def _variant_seconds(case, epochs):
         "skae, torch.optim.Adam": {"optimizer": torch.optim.Adam},
         "skae, batches four times as large": {"batch_size": 4 * case.estimator.batch_size},
     }
-    fits = {what: clone(case.estimator).set_params(max_iter=epochs, **variant).fit for what, variant in variants.items()}
+    fits = {
+        what: clone(case.estimator).set_params(max_iter=epochs, **variant).fit
+        for what, variant in variants.items()
+    }
     return {what: _seconds(fit, case.X, X_val=_validation_rows(case)) for what, fit in fits.items()}
 
 
@@ -216,10 +230,22 @@ def compare_memory(n_rows):
     rows = []
     for method in ("PCA", "skae"):
         command = [sys.executable, "-m", "benchmarks.memory", method, str(n_rows)]
-        done = subprocess.run(command, cwd=report.ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            command, cwd=report.ROOT, stdout=subprocess.PIPE, text=True, check=True
+        )
         peak = int(done.stdout)
-        rows.append({"case": name, "what": method, "mebibytes": peak / 2**20, "ratio": peak / size, "epochs": memory.EPOCHS})
-    print(f"\nPeak memory of a fit at depth {memory.DEPTH} on float32 {n_rows:,} x {memory.N_FEATURES} above what was there")
+        rows.append(
+            {
+                "case": name,
+                "what": method,
+                "mebibytes": peak / 2**20,
+                "ratio": peak / size,
+                "epochs": memory.EPOCHS,
+            }
+        )
+    print(
+        f"\nPeak memory of a fit at depth {memory.DEPTH} on float32 {n_rows:,} x {memory.N_FEATURES} above what was there"
+    )
     print("before it (after a small fit, which loads what libraries load late), ratio to the array")
     report.print_table(rows, {"what": "", "mebibytes": ".1f", "ratio": ".3f"})
     return rows
@@ -247,10 +273,22 @@ def compare_use(case, repeats):
         for row in _applied(estimator, pca, case.X_held_out.astype(dtype), repeats)
     ]
     weights, size = 4 * estimator.summary().total, len(pickle.dumps(estimator))
-    rows.append({"case": case.name, "what": "pickle", "bytes": size, "weight_bytes": weights, "ratio": size / weights})
+    rows.append(
+        {
+            "case": case.name,
+            "what": "pickle",
+            "bytes": size,
+            "weight_bytes": weights,
+            "ratio": size / weights,
+        }
+    )
     print(f"\n{case.name}: {len(case.X_held_out):,} rows, medians of {repeats} alternating runs,")
-    print("seconds over those of the bare module under inference_mode; pickle: bytes over those of the weights as float32")
-    report.print_table(rows, {"dtype": "", "what": "", "rows_per_second": ",.0f", "bytes": ",d", "ratio": ".3f"})
+    print(
+        "seconds over those of the bare module under inference_mode; pickle: bytes over those of the weights as float32"
+    )
+    report.print_table(
+        rows, {"dtype": "", "what": "", "rows_per_second": ",.0f", "bytes": ",d", "ratio": ".3f"}
+    )
     return rows
 
 
@@ -267,7 +305,10 @@ def _applied(estimator, pca, X, repeats):
     }
     runs = [{what: _seconds(way) for what, way in ways.items()} for _ in range(repeats + 1)][1:]
     medians = {what: median(run[what] for run in runs) for what in ways}
-    bare = {what: medians[DECODE if what.endswith(("decode", "inverse_transform")) else ENCODE] for what in ways}
+    bare = {
+        what: medians[DECODE if what.endswith(("decode", "inverse_transform")) else ENCODE]
+        for what in ways
+    }
     return [
         {"what": what, "rows_per_second": len(X) / seconds, "ratio": seconds / bare[what]}
         for what, seconds in medians.items()
@@ -291,11 +332,20 @@ def compare_imports(repeats):
     -------
     rows : list of dict
     """
-    runs = [{what: _import_seconds(statement) for what, statement in IMPORTED.items()} for _ in range(repeats)]
+    runs = [
+        {what: _import_seconds(statement) for what, statement in IMPORTED.items()}
+        for _ in range(repeats)
+    ]
     medians = {what: median(run[what] for run in runs) for what in IMPORTED}
     bare = medians[next(iter(IMPORTED))]
     rows = [
-        {"case": "import", "what": what, "seconds": value, "ratio": value / bare, "repeats": repeats}
+        {
+            "case": "import",
+            "what": what,
+            "seconds": value,
+            "ratio": value / bare,
+            "repeats": repeats,
+        }
         for what, value in medians.items()
     ]
     print(f"\nImport, medians of {repeats} alternating runs")
@@ -306,17 +356,31 @@ def compare_imports(repeats):
 def _import_seconds(statement):
     program = f"from time import perf_counter\nstart = perf_counter()\n{statement}\nprint(perf_counter() - start)"
     command = [sys.executable, "-c", program]
-    return float(subprocess.run(command, cwd=report.ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return float(
+        subprocess.run(
+            command, cwd=report.ROOT, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+    )
 
 
 def _cases(data_dir):
     hidden = (256,)
     dense = {"hidden_layer_sizes": hidden, "random_state": 0}
     digits = datasets.digits()
-    cases = [(digits, "dense", AutoencoderTransformer(16, batch_size=32, **dense), loops.dense, hidden)]
+    cases = [
+        (digits, "dense", AutoencoderTransformer(16, batch_size=32, **dense), loops.dense, hidden)
+    ]
     if data_dir is not None:
         mnist = datasets.mnist(data_dir)
-        cases.append((mnist, "dense", AutoencoderTransformer(32, batch_size=128, **dense), loops.dense, hidden))
+        cases.append(
+            (
+                mnist,
+                "dense",
+                AutoencoderTransformer(32, batch_size=128, **dense),
+                loops.dense,
+                hidden,
+            )
+        )
         conv = ConvAutoencoderTransformer(32, batch_size=128, random_state=0)
         cases.append((mnist, "convolutional", conv, loops.conv, None))
     for split, kind, *rest in cases:
@@ -324,15 +388,31 @@ def _cases(data_dir):
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--data-dir", type=Path, help="folder with mnist.npz (default: digits only)")
     add("--epochs", type=int, default=6, help="of every timed fit (default: 6)")
     add("--repeats", type=int, default=9, help="timed runs of each (default: 9)")
-    add("--memory-rows", type=int, default=60_000, help="rows of the memory measurement; 0: none (default: 60000)")
+    add(
+        "--memory-rows",
+        type=int,
+        default=60_000,
+        help="rows of the memory measurement; 0: none (default: 60000)",
+    )
     add("--threads", type=int, help="threads of torch (default: torch's own)")
-    add("--quick", action="store_true", help="digits, one epoch, one run of each, no memory measurement")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
+    add(
+        "--quick",
+        action="store_true",
+        help="digits, one epoch, one run of each, no memory measurement",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=report.RESULTS,
+        help="folder to write to (default: results/ of the repository)",
+    )
     options = parser.parse_args(argv)
     if options.quick:
         options.data_dir, options.epochs, options.repeats, options.memory_rows = None, 1, 1, 0

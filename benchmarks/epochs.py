@@ -9,7 +9,8 @@ Each number of epochs is a fit of its own, with the learning-rate schedule of th
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -59,7 +60,12 @@ def compare(options):
     by_cell = {job[:2]: row for job, row in zip(jobs, found, strict=True)}
     shown = images.pack(split.held_out.X[_rows_to_draw(split.held_out.y)], split.image_shape)
     originals = {"dataset": source.title, "method": ORIGINALS, "images": shown}
-    rows = [by_cell[method, size] | {"case": case} for case, sizes in cases.items() for method in METHODS for size in sizes]
+    rows = [
+        by_cell[method, size] | {"case": case}
+        for case, sizes in cases.items()
+        for method in METHODS
+        for size in sizes
+    ]
     return [originals, *rows]
 
 
@@ -82,7 +88,9 @@ def _measure(method, size, source, cache):
         "best_iter": estimator.best_iter_,
         **reconstruction(split.held_out.X, reconstructed),
         "losses": " ".join(f"{loss:.5g}" for loss in estimator.loss_curve_),
-        "scores": " ".join(f"{score:.5g}" for score in (estimator.baseline_score_, *estimator.validation_scores_)),
+        "scores": " ".join(
+            f"{score:.5g}" for score in (estimator.baseline_score_, *estimator.validation_scores_)
+        ),
         "images": images.pack(reconstructed[_rows_to_draw(split.held_out.y)], split.image_shape),
     }
 
@@ -91,7 +99,10 @@ def draw(path):
     """Draw the pictures of a CSV beside it: reconstructions by epochs and by depth, and the charts of losses."""
     originals, *rows = report.read_csv(path)
     first = ("held-out\nimages", originals["images"])
-    for case, label in (("lengths", "{method}, {epochs} epochs"), ("depths", "{method}, depth {depth}")):
+    for case, label in (
+        ("lengths", "{method}, {epochs} epochs"),
+        ("depths", "{method}, depth {depth}"),
+    ):
         chosen = [row for row in rows if row["case"] == case]
         pictures = [(f"{label.format(**row)}\nR² {row['r2']:.3f}", row["images"]) for row in chosen]
         report.draw_images(path.with_name(f"{path.stem}_{case}.png"), [first, *pictures])
@@ -100,18 +111,31 @@ def draw(path):
 
 def _draw_losses(path, rows):
     by_method = {name: [row for row in rows if row["method"] == name] for name in METHODS}
-    errors = {name: ([row["epochs"] for row in own], [row["mse"] for row in own]) for name, own in by_method.items()}
+    errors = {
+        name: ([row["epochs"] for row in own], [row["mse"] for row in own])
+        for name, own in by_method.items()
+    }
     longest = {name: max(own, key=lambda row: row["epochs"]) for name, own in by_method.items()}
     scores = {name: np.array(row["scores"].split(), float) for name, row in longest.items()}
     bound = scores.pop("skae VAE")
     missing = {name: (np.arange(len(score)), 1 - score) for name, score in scores.items()}
     epochs = longest["skae"]["epochs"]
-    options = {"xlabel": "epochs of the fit", "ylabel": "held-out squared error per value", "title": "fits of their own"}
+    options = {
+        "xlabel": "epochs of the fit",
+        "ylabel": "held-out squared error per value",
+        "title": "fits of their own",
+    }
     inside = {"xlabel": "epoch", "title": f"within the fit of {epochs} epochs"}
     panels = [
         report.Panel(errors, options),
-        report.Panel(missing, inside | {"ylabel": "1 - R² of the validation rows", "yscale": "log"}, ".-"),
-        report.Panel({"skae VAE": (np.arange(len(bound)), -bound)}, inside | {"ylabel": "- bound, nats a row"}, ".-"),
+        report.Panel(
+            missing, inside | {"ylabel": "1 - R² of the validation rows", "yscale": "log"}, ".-"
+        ),
+        report.Panel(
+            {"skae VAE": (np.arange(len(bound)), -bound)},
+            inside | {"ylabel": "- bound, nats a row"},
+            ".-",
+        ),
     ]
     report.draw_lines(path, panels)
 
@@ -120,7 +144,13 @@ def _parse(argv):
     made = parser(__doc__)
     add = made.add_argument
     made.set_defaults(epochs=LENGTH)
-    add("--lengths", type=int, nargs="+", default=LENGTHS, help="epochs of the fits at --depth (default: 5 10 15 20 30)")
+    add(
+        "--lengths",
+        type=int,
+        nargs="+",
+        default=LENGTHS,
+        help="epochs of the fits at --depth (default: 5 10 15 20 30)",
+    )
     add("--depth", type=int, default=16, help="default: 16; mnist: 32")
     add(
         "--depths",

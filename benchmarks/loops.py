@@ -75,7 +75,11 @@ def hand_written(X, body, depth, batch_size, epochs, *, one_cycle=False, fused=T
     U, network = _prepare(X, body, depth)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=fused or None)
     n_steps = epochs * -(-len(U) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, n_steps) if one_cycle else None
+    schedule = (
+        torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, n_steps)
+        if one_cycle
+        else None
+    )
     for _ in range(epochs):
         for rows in torch.randperm(len(U)).split(batch_size):
             u = U[rows]
@@ -132,7 +136,10 @@ def textbook(X, network, batch_size, epochs, *, after_epoch=lambda: None):
 def scikit_learn(X, hidden, depth, batch_size, epochs):
     """Train scikit-learn's MLPRegressor on rows to give them back, for all the epochs."""
     net = MLPRegressor(
-        hidden_layer_sizes=(*hidden, depth, *hidden[::-1]), batch_size=batch_size, max_iter=epochs, n_iter_no_change=epochs
+        hidden_layer_sizes=(*hidden, depth, *hidden[::-1]),
+        batch_size=batch_size,
+        max_iter=epochs,
+        n_iter_no_change=epochs,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is not meant to converge

@@ -69,9 +69,15 @@ def accuracies(train, held_out, *, standardize=True):
     """
     # In float64, whatever the rows are in: lbfgs ends early on what float32 leaves of small gradients.
     train, held_out = (part._replace(X=part.X.astype(np.float64)) for part in (train, held_out))
-    classifiers = {"logistic_regression": LogisticRegression(max_iter=1000), "nearest_neighbors": KNeighborsClassifier(5)}
+    classifiers = {
+        "logistic_regression": LogisticRegression(max_iter=1000),
+        "nearest_neighbors": KNeighborsClassifier(5),
+    }
     steps = [StandardScaler()] if standardize else []
-    return {name: float(make_pipeline(*steps, c).fit(*train).score(*held_out)) for name, c in classifiers.items()}
+    return {
+        name: float(make_pipeline(*steps, c).fit(*train).score(*held_out))
+        for name, c in classifiers.items()
+    }
 
 
 @contextmanager

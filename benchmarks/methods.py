@@ -32,10 +32,14 @@ def methods(epochs="auto", *, image_shape=None):
         return AutoencoderTransformer(depth, max_iter=epochs, random_state=random_state)
 
     def convolutional(depth, random_state=None):
-        return ConvAutoencoderTransformer(depth, image_shape=image_shape, max_iter=epochs, random_state=random_state)
+        return ConvAutoencoderTransformer(
+            depth, image_shape=image_shape, max_iter=epochs, random_state=random_state
+        )
 
     def ordered(depth, random_state=None):
-        return AutoencoderTransformer(depth, ordered=True, max_iter=epochs, random_state=random_state)
+        return AutoencoderTransformer(
+            depth, ordered=True, max_iter=epochs, random_state=random_state
+        )
 
     def variational(depth, random_state=None):
         return VAETransformer(depth, max_iter=epochs, random_state=random_state)
@@ -83,7 +87,9 @@ def fits(names, depths):
     pairs : list of (str, tuple of int)
     """
     return [
-        pair for name in names for pair in ([(name, tuple(depths))] if name == ORDERED else [(name, (d,)) for d in depths])
+        pair
+        for name in names
+        for pair in ([(name, tuple(depths))] if name == ORDERED else [(name, (d,)) for d in depths])
     ]
 
 

@@ -25,18 +25,50 @@ def parser(doc, *, datasets=("digits", "mnist")):
     """
     made = ArgumentParser(description=doc, formatter_class=RawDescriptionHelpFormatter)
     add = made.add_argument
-    add("--quick", action="store_true", help="in seconds, on data that scikit-learn embeds: to see that it runs")
+    add(
+        "--quick",
+        action="store_true",
+        help="in seconds, on data that scikit-learn embeds: to see that it runs",
+    )
     if len(datasets) > 1:
         add("--dataset", choices=datasets, default=datasets[0])
     else:
         made.set_defaults(dataset=datasets[0])
     add("--data-dir", type=Path, help=DATA_DIR)
-    add("--train-size", type=int, default=20_000, help="number of training images of mnist (default: 20000)")
-    add("--epochs", type=report.epochs, help="of skae: a number or auto (default: auto, but a number for mnist)")
-    add("--seed", type=int, default=0, help="of splits and methods; the first, where there are several (default: 0)")
-    add("--evaluate", choices=["validation", "test"], help="held-out part (default: test; mnist: validation)")
-    add("--jobs", type=int, default=1, help="processes, with one thread each if there are several (default: 1)")
-    add("--out", type=Path, default=report.RESULTS, help="folder to write to (default: results/ of the repository)")
+    add(
+        "--train-size",
+        type=int,
+        default=20_000,
+        help="number of training images of mnist (default: 20000)",
+    )
+    add(
+        "--epochs",
+        type=report.epochs,
+        help="of skae: a number or auto (default: auto, but a number for mnist)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="of splits and methods; the first, where there are several (default: 0)",
+    )
+    add(
+        "--evaluate",
+        choices=["validation", "test"],
+        help="held-out part (default: test; mnist: validation)",
+    )
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        help="processes, with one thread each if there are several (default: 1)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=report.RESULTS,
+        help="folder to write to (default: results/ of the repository)",
+    )
     return made
 
 
@@ -80,7 +112,11 @@ def sources(options, *, n_seeds=1):
     """
     names = table_paths(options.data_dir) if options.dataset == "tabular" else [options.dataset]
     seeds = range(options.seed, options.seed + n_seeds)
-    return [Source(name, options.data_dir, options.evaluate, seed, options.train_size) for name in names for seed in seeds]
+    return [
+        Source(name, options.data_dir, options.evaluate, seed, options.train_size)
+        for name in names
+        for seed in seeds
+    ]
 
 
 def about(options):

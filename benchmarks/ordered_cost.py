@@ -14,7 +14,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -66,7 +67,12 @@ def compare_fits(X, options):
                     advance(f"fit {run}, ordered={ordered}: {found[-1]:.2f} s")
     medians = {ordered: median(found) for ordered, found in seconds.items()}
     return [
-        {"what": f"fit, ordered={ordered}", "depth": depth, "seconds": value, "ratio": value / medians[False]}
+        {
+            "what": f"fit, ordered={ordered}",
+            "depth": depth,
+            "seconds": value,
+            "ratio": value / medians[False],
+        }
         for ordered, value in medians.items()
     ]
 
@@ -83,13 +89,19 @@ def compare_sweeps(train, options):
         One for each sweep, with medians, and one for each way to fit and depth, with means. `ratio` is to a search for each
         depth.
     """
-    seconds = {"a search for each depth": [], "one search over all depths": [], "one ordered fit": []}
+    seconds = {
+        "a search for each depth": [],
+        "one search over all depths": [],
+        "one ordered fit": [],
+    }
     accuracies = {"a fit for each depth": [], "one ordered fit": []}
     with report.progress(2 * options.sweeps) as advance:
         for seed in range(options.seed, options.seed + options.sweeps):
             total, found, refits = _timed(_separate(options, seed), train)
             seconds["a search for each depth"].append(total)
-            seconds["one search over all depths"].append(total - sum(refits) + refits[found.argmax()])
+            seconds["one search over all depths"].append(
+                total - sum(refits) + refits[found.argmax()]
+            )
             accuracies["a fit for each depth"].append(found)
             advance(f"seed {seed}, a fit for each depth: {total:.1f} s")
             with TemporaryDirectory() as folder:
@@ -100,11 +112,22 @@ def compare_sweeps(train, options):
     medians = {name: median(found) for name, found in seconds.items()}
     means = {name: np.mean(found, axis=0).tolist() for name, found in accuracies.items()}
     each, one, ordered = medians.values()
-    print(f"The sweep by one ordered fit is {each / ordered:.1f} times as fast as a search for each depth,")
-    print(f"{one / ordered:.1f} times as fast as one search over all depths; its accuracies less those of the others:")
+    print(
+        f"The sweep by one ordered fit is {each / ordered:.1f} times as fast as a search for each depth,"
+    )
+    print(
+        f"{one / ordered:.1f} times as fast as one search over all depths; its accuracies less those of the others:"
+    )
     differences = np.subtract(means["one ordered fit"], means["a fit for each depth"])
-    print("  ".join(f"{depth}: {x:+.4f}" for depth, x in zip(options.depths, differences, strict=True)))
-    rows = [{"what": f"sweep, {name}", "seconds": value, "ratio": value / each} for name, value in medians.items()]
+    print(
+        "  ".join(
+            f"{depth}: {x:+.4f}" for depth, x in zip(options.depths, differences, strict=True)
+        )
+    )
+    rows = [
+        {"what": f"sweep, {name}", "seconds": value, "ratio": value / each}
+        for name, value in medians.items()
+    ]
     rows += [
         {"what": f"accuracy, {name}", "depth": depth, "accuracy": accuracy}
         for name, values in means.items()
@@ -126,7 +149,10 @@ def _timed(searches, train):
 def _separate(options, seed):
     """A search for each depth."""
     pipeline = Pipeline(_steps(options, seed, ordered=False))
-    return [GridSearchCV(pipeline, {"autoencoder__n_components": [depth]}, cv=CV) for depth in options.depths]
+    return [
+        GridSearchCV(pipeline, {"autoencoder__n_components": [depth]}, cv=CV)
+        for depth in options.depths
+    ]
 
 
 def _ordered(options, seed, folder):
@@ -138,8 +164,13 @@ def _ordered(options, seed, folder):
 
 
 def _steps(options, seed, *, ordered):
-    autoencoder = AutoencoderTransformer(max(options.depths), ordered=ordered, max_iter=options.epochs, random_state=seed)
-    return [("autoencoder", autoencoder), ("classifier", make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)))]
+    autoencoder = AutoencoderTransformer(
+        max(options.depths), ordered=ordered, max_iter=options.epochs, random_state=seed
+    )
+    return [
+        ("autoencoder", autoencoder),
+        ("classifier", make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))),
+    ]
 
 
 def _first(Z, k):
@@ -148,9 +179,25 @@ def _first(Z, k):
 
 def _parse(argv):
     made = parser(__doc__)
-    made.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="of the sweep; fits are at the largest")
-    made.add_argument("--repeats", type=int, default=REPEATS, help="timed fits of each kind (default: 5; mnist: 3)")
-    made.add_argument("--sweeps", type=int, default=SWEEPS, help="timed sweeps of each kind, a seed for each (default: 5)")
+    made.add_argument(
+        "--depths",
+        type=int,
+        nargs="+",
+        default=DEPTHS,
+        help="of the sweep; fits are at the largest",
+    )
+    made.add_argument(
+        "--repeats",
+        type=int,
+        default=REPEATS,
+        help="timed fits of each kind (default: 5; mnist: 3)",
+    )
+    made.add_argument(
+        "--sweeps",
+        type=int,
+        default=SWEEPS,
+        help="timed sweeps of each kind, a seed for each (default: 5)",
+    )
     quick = {"depths": [2, 4], "epochs": 1, "repeats": 1, "sweeps": 1}
     return parse(made, argv, quick=quick, mnist={"epochs": 15, "depths": [128], "repeats": 3})
 

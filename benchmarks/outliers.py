@@ -8,7 +8,8 @@ PyOD's two autoencoders stand beside the others where PyOD is installed.
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -29,10 +30,13 @@ CONTAMINATION = 0.1  # what PyOD takes by default; the shares of rare rows are n
 def _densities(epochs, seed):
     """Estimators of scikit-learn's kind by name: `score_samples` is low where a row is unusual."""
     return {
-        "PCA": lambda X: PCA(min(32, max(1, X.shape[1] // 2)), random_state=seed),  # the depth of skae's default
+        # The depth of skae's default.
+        "PCA": lambda X: PCA(min(32, max(1, X.shape[1] // 2)), random_state=seed),
         "isolation_forest": lambda X: IsolationForest(random_state=seed),
         "skae_vae": lambda X: VAETransformer(max_iter=epochs, random_state=seed),
-        "skae_vae_robust": lambda X: VAETransformer(contamination=CONTAMINATION, max_iter=epochs, random_state=seed),
+        "skae_vae_robust": lambda X: VAETransformer(
+            contamination=CONTAMINATION, max_iter=epochs, random_state=seed
+        ),
         "skae_autoencoder": lambda X: AutoencoderTransformer(max_iter=epochs, random_state=seed),
     }
 
@@ -44,7 +48,10 @@ def _pyod(seed):
         from pyod.models.vae import VAE
     except ImportError:
         return {}
-    return {"pyod_autoencoder": AutoEncoder(random_state=seed, verbose=0), "pyod_vae": VAE(random_state=seed, verbose=0)}
+    return {
+        "pyod_autoencoder": AutoEncoder(random_state=seed, verbose=0),
+        "pyod_vae": VAE(random_state=seed, verbose=0),
+    }
 
 
 def main(argv=None):
@@ -57,10 +64,13 @@ def main(argv=None):
     found = over_seeds(_areas, paths, seeds, options.jobs, options.epochs, cache=options.cache)
     names = list(next(iter(found.values()))[0])
     rows = [
-        {"table": path.stem} | {name: float(np.mean([area[name] for area in areas])) for name in names}
+        {"table": path.stem}
+        | {name: float(np.mean([area[name] for area in areas])) for name in names}
         for path, areas in found.items()
     ]
-    rows.append({"table": "mean"} | {name: float(np.mean([row[name] for row in rows])) for name in names})
+    rows.append(
+        {"table": "mean"} | {name: float(np.mean([row[name] for row in rows])) for name in names}
+    )
     report.print_table(rows, {"table": ""} | dict.fromkeys(names, ".3f"))
     if "pyod_vae" not in names:
         print("PyOD is not installed: its autoencoders are left out.")
@@ -71,7 +81,9 @@ def main(argv=None):
 def _areas(path, seed, epochs):
     X, y = datasets.read_table(path)
     X, is_rare = StandardScaler().fit_transform(X), y == y.max()
-    scores = {name: -make(X).fit(X).score_samples(X) for name, make in _densities(epochs, seed).items()}
+    scores = {
+        name: -make(X).fit(X).score_samples(X) for name, make in _densities(epochs, seed).items()
+    }
     for name, detector in _pyod(seed).items():
         scores[name] = detector.fit(X).decision_scores_
     return {name: float(roc_auc_score(is_rare, score)) for name, score in scores.items()}

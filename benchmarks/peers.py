@@ -68,7 +68,9 @@ def textbook(X, hidden, depth, epochs, seed, curve):
     """Hand-written PyTorch loop: ReLU, sigmoid output, Adam with a rate of 1e-3; the rows are a tensor in memory."""
     torch.manual_seed(seed)
     network = loops.perceptron(X.shape[1], hidden, depth)
-    loops.textbook(X, network, TEXTBOOK_BATCH, epochs, after_epoch=lambda: curve.mark(_forward(network)))
+    loops.textbook(
+        X, network, TEXTBOOK_BATCH, epochs, after_epoch=lambda: curve.mark(_forward(network))
+    )
 
 
 def skorch(X, hidden, depth, epochs, seed, curve, **settings):
@@ -76,13 +78,17 @@ def skorch(X, hidden, depth, epochs, seed, curve, **settings):
     torch.manual_seed(seed)
     network = loops.perceptron(X.shape[1], hidden, depth)
     settings = {"lr": 0.1} | settings
-    net = NeuralNetRegressor(network, max_epochs=epochs, iterator_train__shuffle=True, verbose=0, **settings)
+    net = NeuralNetRegressor(
+        network, max_epochs=epochs, iterator_train__shuffle=True, verbose=0, **settings
+    )
     net.set_params(callbacks=[_MarkInSkorch(curve)]).fit(X, X)
 
 
 def skorch_adam(X, hidden, depth, epochs, seed, curve):
     """The same with the optimiser of the textbook loop."""
-    skorch(X, hidden, depth, epochs, seed, curve, optimizer=torch.optim.Adam, lr=loops.LEARNING_RATE)
+    skorch(
+        X, hidden, depth, epochs, seed, curve, optimizer=torch.optim.Adam, lr=loops.LEARNING_RATE
+    )
 
 
 class _MarkInSkorch(Callback):
@@ -135,7 +141,9 @@ def keras(X, hidden, depth, epochs, seed, curve):
     model = keras.Sequential([keras.Input((X.shape[1],)), *hidden_layers, output])
     model.compile(optimizer="adam", loss="mse")
     marking = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: curve.mark(lambda rows: model.predict(rows, batch_size=1024, verbose=0))
+        on_epoch_end=lambda epoch, logs: curve.mark(
+            lambda rows: model.predict(rows, batch_size=1024, verbose=0)
+        )
     )
     model.fit(X, X, epochs=epochs, batch_size=256, shuffle=True, verbose=0, callbacks=[marking])
 
@@ -185,14 +193,20 @@ def _fit_pythae(model_class, config_class, X, hidden, depth, epochs, seed, curve
             curve.mark(lambda rows: _forward(lambda x: model.predict(x).recon_x)(rows))
 
     torch.manual_seed(seed)
-    model = model_class(config_class(input_dim=(X.shape[1],), latent_dim=depth), Encoder(), Decoder())
+    model = model_class(
+        config_class(input_dim=(X.shape[1],), latent_dim=depth), Encoder(), Decoder()
+    )
     with _silence(), TemporaryDirectory() as folder:
-        config = BaseTrainerConfig(output_dir=folder, num_epochs=epochs, learning_rate=1e-3, seed=seed, no_cuda=True)
+        config = BaseTrainerConfig(
+            output_dir=folder, num_epochs=epochs, learning_rate=1e-3, seed=seed, no_cuda=True
+        )
         TrainingPipeline(model, config)(X, callbacks=[Marking()])
 
 
 def _relu_layers(*widths):
-    return nn.Sequential(*(nn.Sequential(nn.Linear(n_in, n_out), nn.ReLU()) for n_in, n_out in pairwise(widths)))
+    return nn.Sequential(
+        *(nn.Sequential(nn.Linear(n_in, n_out), nn.ReLU()) for n_in, n_out in pairwise(widths))
+    )
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from benchmarks import images
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"  # ignored by git; what is to be kept goes to benchmarks/results by --out
-COLOURED = ("PCA", "skae", "skae ordered", "skae VAE", "skae conv")  # in the same colours in all charts
+# In the same colours in all charts.
+COLOURED = ("PCA", "skae", "skae ordered", "skae VAE", "skae conv")
 
 
 def epochs(text):
@@ -51,10 +52,18 @@ def progress(n_steps):
 
 def _bar():
     try:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
     except ImportError:
         return None
-    bar = Progress(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    bar = Progress(
+        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    )
     return bar if bar.console.is_terminal else None
 
 
@@ -101,7 +110,9 @@ def write_csv(path, rows):
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: f"{x:.6g}" if isinstance(x, float) else x for name, x in row.items()})
+            writer.writerow(
+                {name: f"{x:.6g}" if isinstance(x, float) else x for name, x in row.items()}
+            )
     print(f"Wrote {path}")
 
 
@@ -135,14 +146,20 @@ def draw_images(path, rows):
         Label of each row of the picture, and its images as :func:`benchmarks.images.pack` writes them.
     """
     parts = [images.unpack(text) for _, text in rows]
-    mosaic = np.concatenate([np.concatenate([_framed(image) for image in part], axis=1) for part in parts])
+    mosaic = np.concatenate(
+        [np.concatenate([_framed(image) for image in part], axis=1) for part in parts]
+    )
     figure = _figure(1.8 + 0.7 * len(parts[0]), 0.75 * len(rows))
     if figure is None:
         return
     ax = figure.subplots()
     ax.imshow(mosaic, cmap="gray_r", vmin=0, vmax=1)
     ax.set_xticks([])
-    ax.set_yticks((parts[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5, [label for label, _ in rows], fontsize=9)
+    ax.set_yticks(
+        (parts[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5,
+        [label for label, _ in rows],
+        fontsize=9,
+    )
     _save(figure, path)
 
 

@@ -8,7 +8,8 @@ It is `depth.py`, with its options; the other questions have commands of their o
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.depth import main

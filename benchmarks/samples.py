@@ -7,7 +7,8 @@ python benchmarks/samples.py --dataset mnist --data-dir DIR   # DIR/mnist.npz; w
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -36,7 +37,9 @@ def samplers(depth, epochs, image_shape, seed):
 
     def mixture(X, n_components):
         pca = PCA(depth, random_state=seed).fit(X)
-        density = GaussianMixture(n_components, random_state=seed).fit(pca.transform(X).astype(float))
+        density = GaussianMixture(n_components, random_state=seed).fit(
+            pca.transform(X).astype(float)
+        )
         return pca.inverse_transform(density.sample(N_SAMPLES)[0])
 
     def vae(X, **parameters):
@@ -60,22 +63,35 @@ def main(argv=None):
     (source,) = sources(options)
     image_shape = datasets.load(source).image_shape
     classifier = remembered(_classifier, options.cache)(source)
-    print(f"Accuracy of the classifier on held-out images: {classifier.score(*datasets.load(source).held_out):.3f}")
-    jobs = [(name, options.depth, source, options.epochs) for name in (REAL, *samplers(options.depth, 1, None, 0))]
+    print(
+        f"Accuracy of the classifier on held-out images: {classifier.score(*datasets.load(source).held_out):.3f}"
+    )
+    jobs = [
+        (name, options.depth, source, options.epochs)
+        for name in (REAL, *samplers(options.depth, 1, None, 0))
+    ]
     samples = cells.run(_sample, jobs, cache=options.cache, n_jobs=options.jobs)
     rows = [
-        {"method": name, "certain": float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean())}
+        {
+            "method": name,
+            "certain": float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean()),
+        }
         | {"images": images.pack(X[:N_DRAWN], image_shape)}
         for (name, *_), X in zip(jobs, samples, strict=True)
     ]
     report.print_table(rows, COLUMNS)
     path = options.out / f"samples_{source.title}_{options.suffix}.csv"
-    report.write_csv(path, [{"dataset": source.title, "depth": options.depth} | row | about(options) for row in rows])
+    report.write_csv(
+        path,
+        [{"dataset": source.title, "depth": options.depth} | row | about(options) for row in rows],
+    )
     draw(path)
 
 
 def _classifier(source):
-    return MLPClassifier((256,), max_iter=50, random_state=source.seed).fit(*datasets.load(source).train)
+    return MLPClassifier((256,), max_iter=50, random_state=source.seed).fit(
+        *datasets.load(source).train
+    )
 
 
 def _sample(method, depth, source, epochs):

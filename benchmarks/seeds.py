@@ -24,5 +24,7 @@ def over_seeds(measure, cases, seeds, n_jobs, *args, cache=None):
     found : dict of case to list
         What was measured, in the order of the seeds.
     """
-    results = cells.run(measure, [(*pair, *args) for pair in product(cases, seeds)], cache=cache, n_jobs=n_jobs)
+    results = cells.run(
+        measure, [(*pair, *args) for pair in product(cases, seeds)], cache=cache, n_jobs=n_jobs
+    )
     return {case: results[i * len(seeds) : (i + 1) * len(seeds)] for i, case in enumerate(cases)}

@@ -10,7 +10,8 @@ read, unless `--evaluate test` asks for them.
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from sklearn.decomposition import PCA
@@ -31,10 +32,19 @@ SETTINGS = {
     "rate 1e-3": (AutoencoderTransformer, {"learning_rate_init": 1e-3}),
     "alpha 1e-2": (AutoencoderTransformer, {"alpha": 1e-2}),
     "ordered": (AutoencoderTransformer, {"ordered": True}),
-    "a quarter of the values masked": (DenoisingAutoencoder, {"corruption": "masking", "noise_level": 0.25}),
+    "a quarter of the values masked": (
+        DenoisingAutoencoder,
+        {"corruption": "masking", "noise_level": 0.25},
+    ),
     "variational": (VAETransformer, {}),
 }
-COLUMNS = {"depth": "", "setting": "", "mse": ".5f", "logistic_regression": ".4f", "nearest_neighbors": ".4f"}
+COLUMNS = {
+    "depth": "",
+    "setting": "",
+    "mse": ".5f",
+    "logistic_regression": ".4f",
+    "nearest_neighbors": ".4f",
+}
 
 
 def main(argv=None):
@@ -55,7 +65,11 @@ def compare(options):
         One for each depth and setting.
     """
     (source,) = sources(options)
-    jobs = [(setting, depth, source, options.epochs) for depth in options.depths for setting in options.settings]
+    jobs = [
+        (setting, depth, source, options.epochs)
+        for depth in options.depths
+        for setting in options.settings
+    ]
     return cells.run(_measure, jobs, cache=options.cache, n_jobs=options.jobs)
 
 
@@ -66,7 +80,11 @@ def _measure(setting, depth, source, epochs):
     estimator = cls(depth, random_state=source.seed, **parameters).fit(split.train.X)
     X = split.held_out.X
     codes = [part._replace(X=estimator.transform(part.X)) for part in (split.train, split.held_out)]
-    return {"depth": depth, "setting": setting} | reconstruction(X, reconstruct(estimator, X)) | accuracies(*codes)
+    return (
+        {"depth": depth, "setting": setting}
+        | reconstruction(X, reconstruct(estimator, X))
+        | accuracies(*codes)
+    )
 
 
 def _parse(argv):
@@ -74,7 +92,10 @@ def _parse(argv):
     made.add_argument("--depths", type=int, nargs="+", default=(32,), help="default: 32")
     made.set_defaults(settings=tuple(SETTINGS))
     return parse(
-        made, argv, quick={"depths": [4], "epochs": 1, "settings": ("PCA", "defaults", "ordered")}, mnist={"epochs": 6}
+        made,
+        argv,
+        quick={"depths": [4], "epochs": 1, "settings": ("PCA", "defaults", "ordered")},
+        mnist={"epochs": 6},
     )
 
 

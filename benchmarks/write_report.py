@@ -22,7 +22,8 @@ import importlib
 import sys
 from pathlib import Path
 
-if not __package__:  # started as a file: import from the root of the repository, not from this folder
+# Started as a file: import from the root of the repository, not from this folder.
+if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined  # torch depends on it
@@ -32,12 +33,15 @@ from benchmarks import report
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS, SECTIONS, PAGE = FOLDER / "results", FOLDER / "sections", FOLDER / "README.md"
-WITH_FIGURES = ("compression", "denoising", "depth", "downstream", "epochs", "samples")  # commands that have `draw`
+# Commands that have `draw`.
+WITH_FIGURES = ("compression", "denoising", "depth", "downstream", "epochs", "samples")
 
 
 def main(argv=None):
     """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--draw", action="store_true", help="draw the figures of all results, too")
     if parser.parse_args(argv).draw:
         draw_all()
@@ -65,7 +69,10 @@ def render(sections=SECTIONS, results=RESULTS):
     )
     environment.filters |= {"form": format, "extract": lambda key, row: row[key]}
     environment.globals |= Results(Path(results)).names()
-    texts = [environment.get_template(name).render().strip() for name in sorted(environment.list_templates(["md"]))]
+    texts = [
+        environment.get_template(name).render().strip()
+        for name in sorted(environment.list_templates(["md"]))
+    ]
     return "\n\n".join(texts) + "\n"
 
 
@@ -99,8 +106,12 @@ class Results:
     def rows(self, name, **where):
         """Rows of a CSV that have these values in these columns; a list stands for any of its values."""
         found = report.read_csv(self.folder / f"{name}.csv")
-        wanted = {column: given if isinstance(given, list) else [given] for column, given in where.items()}
-        return [row for row in found if all(row[column] in given for column, given in wanted.items())]
+        wanted = {
+            column: given if isinstance(given, list) else [given] for column, given in where.items()
+        }
+        return [
+            row for row in found if all(row[column] in given for column, given in wanted.items())
+        ]
 
     def value(self, name, column, **where):
         """The value of a column in the one row that has these values in these columns.
@@ -112,7 +123,9 @@ class Results:
         """
         found = self.rows(name, **where)
         if len(found) != 1:
-            raise ValueError(f"{name}.csv has {len(found)} rows with {where}: name columns that tell one from the others.")
+            raise ValueError(
+                f"{name}.csv has {len(found)} rows with {where}: name columns that tell one from the others."
+            )
         return found[0][column]
 
     def table(self, name, *, rows, columns, values=None, form="", heads=None, **where):
@@ -135,15 +148,22 @@ class Results:
         lines, shown = {}, []
         for row in self.rows(name, **where):
             line = lines.setdefault(tuple(row[column] for column in rows), {})
-            cells = {row[columns]: row[values]} if isinstance(columns, str) else {name: row[name] for name in columns}
+            cells = (
+                {row[columns]: row[values]}
+                if isinstance(columns, str)
+                else {name: row[name] for name in columns}
+            )
             line |= {
-                head: _cell(cell, form.get(head, "") if isinstance(form, dict) else form) for head, cell in cells.items()
+                head: _cell(cell, form.get(head, "") if isinstance(form, dict) else form)
+                for head, cell in cells.items()
             }
             shown = list(dict.fromkeys([*shown, *cells]))
         body = [[*key, *(line.get(head, "") for head in shown)] for key, line in lines.items()]
         labels = [(heads or {}).get(head, head) for head in (*rows, *shown)]
         sides = ["left"] * len(rows) + ["right"] * len(shown)
-        return tabulate(body, headers=labels, tablefmt="github", colalign=sides, disable_numparse=True)
+        return tabulate(
+            body, headers=labels, tablefmt="github", colalign=sides, disable_numparse=True
+        )
 
     def picture(self, name, text):
         """A picture of the results, and what it shows."""

@@ -8,7 +8,8 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 import skae
 
-os.environ["COLUMNS"] = "120"  # rich, which draws the progress bars of an example, has no terminal to measure
+# Rich, which draws the progress bars of an example, has no terminal to measure.
+os.environ["COLUMNS"] = "120"
 
 project = "skae"
 author = "the skae developers"
@@ -36,7 +37,10 @@ myst_heading_anchors = 3
 autosummary_generate = True
 numpydoc_show_class_members = False  # the template lists them, those of skae alone
 numpydoc_validation_checks = {"all", "ES01", "EX01", "RT02", "SA01", "SS05"}
-extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"), "doi": ("https://doi.org/%s", "doi:%s")}
+extlinks = {
+    "arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"),
+    "doi": ("https://doi.org/%s", "doi:%s"),
+}
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
@@ -55,7 +59,11 @@ html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
 html_math_renderer = "mathml"
-html_theme_options = {"navbar_end": ["theme-switcher"], "footer_end": [], "secondary_sidebar_items": ["page-toc"]}
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
 
 
 SKLEARN = "https://scikit-learn.org/stable/"
@@ -70,7 +78,11 @@ SKLEARN_PAGES = {  # what inherited docstrings refer to
 def link_to_sklearn(app, env, node, content):
     """A link to scikit-learn's page of a name that is its own; its inventory would have to be downloaded."""
     target = node["reftarget"]
-    page = f"modules/generated/{target}.html" if target.startswith("sklearn.") else SKLEARN_PAGES.get(target)
+    page = (
+        f"modules/generated/{target}.html"
+        if target.startswith("sklearn.")
+        else SKLEARN_PAGES.get(target)
+    )
     return page and nodes.reference("", "", content, internal=False, refuri=SKLEARN + page)
 
 

@@ -13,8 +13,16 @@ from pathlib import Path
 import pandas as pd
 
 DOCS = Path(__file__).resolve().parent
-PAGES = [DOCS / "index.md", DOCS / "guide.md", DOCS / "architecture.md", *sorted((DOCS / "guide").glob("*.md"))]
-FILES = [*sorted((DOCS.parent / "benchmarks" / "results").glob("*.csv")), DOCS / "pictures" / "figures.csv"]
+PAGES = [
+    DOCS / "index.md",
+    DOCS / "guide.md",
+    DOCS / "architecture.md",
+    *sorted((DOCS / "guide").glob("*.md")),
+]
+FILES = [
+    *sorted((DOCS.parent / "benchmarks" / "results").glob("*.csv")),
+    DOCS / "pictures" / "figures.csv",
+]
 COMMENT = r"(?P<comment><!-- \{(?P<what>.+?)(?::(?P<format>[.,\d]*[df%]))?\} -->)"
 FIGURE = re.compile(rf"{COMMENT}-?[\d.,]*\d%?")
 TABLE = re.compile(rf"^{COMMENT}\n(?:\|.*\n)+", flags=re.MULTILINE)
@@ -42,8 +50,13 @@ def of(frame, **values):
 def to_markdown(frame, spec):
     """A table whose first column are the frame's rows, with all values in one format."""
     rows = [[frame.columns.name or "", *frame.columns], ["---", *["---:"] * len(frame.columns)]]
-    rows += [[name, *(format(value, spec) for value in values)] for name, *values in frame.itertuples(name=None)]
-    return "\n".join("| " + " | ".join(str(cell).replace("_", " ") for cell in row) + " |" for row in rows)
+    rows += [
+        [name, *(format(value, spec) for value in values)]
+        for name, *values in frame.itertuples(name=None)
+    ]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("_", " ") for cell in row) + " |" for row in rows
+    )
 
 
 def main():

@@ -7,33 +7,37 @@ from skae._base import BaseAutoencoder
 class AutoencoderTransformer(BaseAutoencoder):
     r"""Dense autoencoder that starts as PCA and only gets better.
 
-    With training mean :math:`\mu`, one scale :math:`s` for all features (the root of the mean feature variance) and the
-    principal components :math:`V_0` of the training rows, a row :math:`x` and its centred form :math:`u = (x - \mu) / s`
-    are coded and reconstructed by
+    With training mean :math:`\mu`, one scale :math:`s` for all features (the root of the mean
+    feature variance) and the principal components :math:`V_0` of the training rows, a row :math:`x`
+    and its centred form
+    :math:`u = (x - \mu) / s` are coded and reconstructed by
 
     .. math::
         z = V u + f(u), \qquad \hat x = \mathrm{clip}(\mu + s\,(D z + g(z)))
 
-    where V starts at :math:`V_0`, D at :math:`V_0^T`, and the residual networks f and g at zero: epoch 0 is PCA of all the
-    rows. All four are trained together to minimise the mean over rows and features of
+    where V starts at :math:`V_0`, D at :math:`V_0^T`, and the residual networks f and g at zero:
+    epoch 0 is PCA of all the rows. All four are trained together to minimise the mean over rows and
+    features of
 
     .. math:: (\hat u - u)^2, \qquad \hat u = (\hat x - \mu) / s
 
-    by Adam with a one-cycle learning rate [1]_. An epoch's weights are an exponential moving average over the last 3 % of
-    all steps [2]_. The epoch with the best score on rows withheld from the gradient steps is kept, epoch 0 included; another
-    one only where more than half of those rows gain, by two standard deviations of that count, so that a small sample does
-    not choose by luck. The output is clipped to the bounds that the data show (see `output_activation`), with the gradient
-    passed straight through [3]_.
+    by Adam with a one-cycle learning rate [1]_. An epoch's weights are an exponential moving
+    average over the last 3 % of all steps [2]_. The epoch with the best score on rows withheld from
+    the gradient steps is kept, epoch 0 included; another one only where more than half of those
+    rows gain, by two standard deviations of that count, so that a small sample does not choose by
+    luck. The output is clipped to the bounds that the data show (see `output_activation`), with the
+    gradient passed straight through [3]_.
 
     Parameters
     ----------
     n_components : int, float or "auto", default="auto"
         Length of the code, at least 1; more than the number of features is allowed. "auto" is
         ``min(32, max(1, n_features // 2))``.
-        A float in (0, 1) trains ordered codes of up to 128 components and keeps as many as reach that R² on the validation
-        rows.
+        A float in (0, 1) trains ordered codes of up to 128 components and keeps as many as reach
+        that R² on the validation rows.
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
-        Widths of the encoder's hidden layers; the decoder's mirror them. ``()`` is a single layer, an int one hidden layer.
+        Widths of the encoder's hidden layers; the decoder's mirror them. ``()`` is a single layer,
+        an int one hidden layer.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Of the hidden layers.
     code_activation : {"identity", "relu"}, default="identity"
@@ -41,49 +45,56 @@ class AutoencoderTransformer(BaseAutoencoder):
     output_activation : {"auto", "clip", "identity", "sigmoid"}, default="auto"
         Of the output:
 
-        - "auto" clips the sides of features where the training data show a bound: at least 5 % of the rows, and at least 5
-          of them, sit exactly on the extreme; or half of the features that vary share it, which then bounds all;
+        - "auto" clips the sides of features where the training data show a bound: at least 5 % of
+          the rows, and at least 5 of them, sit exactly on the extreme; or half of the features that
+          vary share it, which then bounds all;
         - "clip" clips every feature to its range in the training data;
         - "identity" clips nothing;
-        - "sigmoid" needs data in [0, 1], which are then neither centred nor scaled, and ``init="random"``.
+        - "sigmoid" needs data in [0, 1], which are then neither centred nor scaled, and
+          ``init="random"``.
     ordered : bool, default=False
-        Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
-        gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
-        1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over the middle of these
-        depths and the full one, and kept only where neither has lost, except what lies above an R² of 0.99. Where
-        `n_components` is a share, it takes the place of 0.99, and the depth at which the start reaches it is judged, too:
-        with squared error, training adds no component.
+        Whether every prefix of the code is a code, as of PCA: component i matters more than
+        component i + 1, `truncate` gives the estimator of a smaller depth, and
+        `explained_variance_ratio_` is there. In training, codes are cut after 1, 2, 4, …
+        components, which costs some error at full depth; an epoch is judged by the mean over the
+        middle of these depths and the full one, and kept only where neither has lost, except what
+        lies above an R² of 0.99. Where `n_components` is a share, it takes the place of 0.99, and
+        the depth at which the start reaches it is judged, too: with squared error, training adds no
+        component.
     init : {"pca", "random"}, default="pca"
-        Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
+        Where training starts. "random" has no linear path: the textbook network, with torch's
+        default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
-        Of the reconstruction. "log_loss" is binary cross-entropy: it needs data in [0, 1] and ``init="random"``, and
-        makes the output a sigmoid.
+        Of the reconstruction. "log_loss" is binary cross-entropy: it needs data in [0, 1] and
+        ``init="random"``, and makes the output a sigmoid.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
         A class gets `learning_rate_init` as ``lr``.
     learning_rate_init : float, default=0.003
-        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
+        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to
+        zero.
     alpha : float, default=0.001
-        Weight decay, less than 1, of the decoder's residual network, and of those layers of the encoder's that have more
-        than 256 inputs: at each step their weights and biases shrink by `alpha` times the learning rate over its peak,
-        apart from what the optimizer does [5]_. Nothing else shrinks. The steps of the optimizer have to outweigh it: with
-        a much smaller `learning_rate_init`, lower both.
+        Weight decay, less than 1, of the decoder's residual network, and of those layers of the
+        encoder's that have more than 256 inputs: at each step their weights and biases shrink by
+        `alpha` times the learning rate over its peak, apart from what the optimizer does [5]_.
+        Nothing else shrinks. The steps of the optimizer have to outweigh it: with a much smaller
+        `learning_rate_init`, lower both.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"
-        Number of epochs, which is the length of the learning-rate schedule. 0 is PCA itself; "auto" is as many as make
-        3000 gradient steps, but 5 to 300.
+        Number of epochs, which is the length of the learning-rate schedule. 0 is PCA itself; "auto"
+        is as many as make 3000 gradient steps, but 5 to 300.
     validation_fraction : float, "auto" or None, default="auto"
-        Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient steps (the PCA is of
-        all rows). "auto" is a tenth, but no more than 2000 rows. None chooses on the training rows. Unused where `fit` is
-        given `X_val`.
+        Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient
+        steps (the PCA is of all rows). "auto" is a tenth, but no more than 2000 rows. None chooses
+        on the training rows. Unused where `fit` is given `X_val`.
     random_state : int, RandomState instance or None, default=None
-        Of the initial weights, the validation rows and the batches. The global states of numpy and torch do not change
-        what an int gives, and stay as they are.
+        Of the initial weights, the validation rows and the batches. The global states of numpy and
+        torch do not change what an int gives, and stay as they are.
     device : str or torch.device, default="auto"
         Where to compute. "auto" is CUDA where it is there, else the CPU.
     skorch_callbacks : list, default=None
-        Callbacks of the skorch net, as its `callbacks`. The history holds `train_loss`, `valid_loss`, `valid_score` and
-        `valid_loss_best` of each epoch.
+        Callbacks of the skorch net, as its `callbacks`. The history holds `train_loss`,
+        `valid_loss`, `valid_score` and `valid_loss_best` of each epoch.
     verbose : int, default=0
         Whether to print a line an epoch.
 
@@ -98,16 +109,18 @@ class AutoencoderTransformer(BaseAutoencoder):
     mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of the training rows.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
-        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them); only where the codes are
-        ordered.
+        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them);
+        only where the codes are ordered.
     n_iter_ : int
         Epochs run.
     best_iter_ : int
         Epoch kept; 0 is the start.
     loss_curve_ : list of float
-        Training loss of each epoch, in units of the mean feature variance (data in [0, 1] with a sigmoid: as they are).
+        Training loss of each epoch, in units of the mean feature variance (data in [0, 1] with a
+        sigmoid: as they are).
     validation_scores_ : list of float
-        Validation score after each epoch: 1 minus the loss over that of the mean validation row. R² for squared error.
+        Validation score after each epoch: 1 minus the loss over that of the mean validation row. R²
+        for squared error.
     baseline_score_ : float
         Validation score of epoch 0: of PCA, its output clipped.
     net_ : skorch.NeuralNet
@@ -122,7 +135,8 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     Notes
     -----
-    The weights are trained in float32, on rows centred before the cast, and applied in the dtype of the data.
+    The weights are trained in float32, on rows centred before the cast, and applied in the dtype of
+    the data.
 
     References
     ----------

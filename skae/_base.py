@@ -19,7 +19,8 @@ from skae._nn.modes import without_ambient_state
 from skae._preparation import Samples
 from skae._summary import summarize
 
-_SUFFICIENT_SCORE = 0.99  # R² that a prefix of ordered codes may fall back to where PCA has more: others gain by it
+# R² that a prefix of ordered codes may fall back to where PCA has more: others gain by it.
+_SUFFICIENT_SCORE = 0.99
 
 
 def hook(method):
@@ -29,7 +30,12 @@ def hook(method):
 
 
 class BaseAutoencoder(
-    CallbackSupportMixin, FitMixin, FileMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    CallbackSupportMixin,
+    FitMixin,
+    FileMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Everything but what a subclass implements by the methods that are declared as hooks."""
 
@@ -37,7 +43,9 @@ class BaseAutoencoder(
 
     # Where notebooks link parameters and attributes to their documentation.
     _doc_link_module = "skae"
-    _doc_link_template = "https://skae.readthedocs.io/en/stable/api/{estimator_module}.{estimator_name}.html"
+    _doc_link_template = (
+        "https://skae.readthedocs.io/en/stable/api/{estimator_module}.{estimator_name}.html"
+    )
 
     _per_component = (
         "explained_variance_ratio_",
@@ -93,7 +101,9 @@ class BaseAutoencoder(
             **common,
             latent_activation=self.code_activation,
             loss=self.loss,
-            sufficient_score=float(self.n_components) if self._wants_fraction else _SUFFICIENT_SCORE,
+            sufficient_score=float(self.n_components)
+            if self._wants_fraction
+            else _SUFFICIENT_SCORE,
         )
 
     @hook
@@ -128,8 +138,8 @@ class BaseAutoencoder(
         y : None
             Ignored; here for scikit-learn's conventions.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
-            Rows that choose the epoch to keep, instead of a `validation_fraction` of X. In a Pipeline they have to be
-            transformed as X is: see its `transform_input`.
+            Rows that choose the epoch to keep, instead of a `validation_fraction` of X. In a
+            Pipeline they have to be transformed as X is: see its `transform_input`.
 
         Returns
         -------
@@ -139,8 +149,8 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter or a combination of them cannot hold, or X or X_val is not a finite numeric table of the
-            right width. The estimator is then as it was before.
+            If a parameter or a combination of them cannot hold, or X or X_val is not a finite
+            numeric table of the right width. The estimator is then as it was before.
 
         Warns
         -----
@@ -182,7 +192,8 @@ class BaseAutoencoder(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), of the dtype of X
-            In the unit of the data, as PCA's: before training they equal ``PCA(n_components).fit_transform(X)``.
+            In the unit of the data, as PCA's: before training they equal
+            ``PCA(n_components).fit_transform(X)``.
         """
         X = self._validate_samples(X)
         return self._model.encode(X)
@@ -193,19 +204,20 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as `transform` gives them; of ordered codes also the first columns alone. Columns that are set to zero
-            instead are values, as others are.
+            Codes, as `transform` gives them; of ordered codes also the first columns alone. Columns
+            that are set to zero instead are values, as others are.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), of the dtype of X
-            Reconstructed rows. With `set_output` a frame with the columns that `fit` saw and the index of X.
+            Reconstructed rows. With `set_output` a frame with the columns that `fit` saw and the
+            index of X.
 
         Raises
         ------
         ValueError
-            If X has more columns than there are codes, or fewer where they are not ordered; or the names of the codes in
-            another order.
+            If X has more columns than there are codes, or fewer where they are not ordered; or the
+            names of the codes in another order.
         """
         check_is_fitted(self)
         check_order(X, self.get_feature_names_out())
@@ -240,8 +252,8 @@ class BaseAutoencoder(
 
         .. math:: R^2 = 1 - \sum_{ij} (x_{ij} - \hat x_{ij})^2 / \sum_{ij} (x_{ij} - \bar x_j)^2
 
-        Comparable across scales and with :func:`skae.reconstruction_score` of PCA. It rises with `n_components`: a search
-        over that needs a step behind the codes, or it picks the largest.
+        Comparable across scales and with :func:`skae.reconstruction_score` of PCA. It rises with
+        `n_components`: a search over that needs a step behind the codes, or it picks the largest.
 
         Parameters
         ----------
@@ -286,12 +298,14 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to reconstruct. They are coded once and decoded once for each depth: a thousand of them tell enough.
+            Rows to reconstruct. They are coded once and decoded once for each depth: a thousand of
+            them tell enough.
 
         Returns
         -------
         curve : ndarray of shape (n_components,)
-            R² at each depth, all features together; `explained_variance_ratio_` are its steps on training rows.
+            R² at each depth, all features together; `explained_variance_ratio_` are its steps on
+            training rows.
 
         Raises
         ------
@@ -313,9 +327,10 @@ class BaseAutoencoder(
         Returns
         -------
         estimator : object
-            Of the same class. Its codes are the first columns of this one's; it is smaller by the weights of the others.
-            Where a variational autoencoder has kept its start, the truncated one is probabilistic PCA with that number of
-            components, which has a noise variance of its own: the columns are scaled by another factor.
+            Of the same class. Its codes are the first columns of this one's; it is smaller by the
+            weights of the others. Where a variational autoencoder has kept its start, the truncated
+            one is probabilistic PCA with that number of components, which has a noise variance of
+            its own: the columns are scaled by another factor.
 
         Raises
         ------
@@ -334,7 +349,9 @@ class BaseAutoencoder(
 
     def _check_ordered(self):
         if not self._model.spec.is_ordered:
-            raise ValueError("The codes are not ordered: fit with ordered=True or n_components as a share, such as 0.95.")
+            raise ValueError(
+                "The codes are not ordered: fit with ordered=True or n_components as a share, such as 0.95."
+            )
 
     def summary(self):
         """Parameters of the network.
@@ -342,8 +359,8 @@ class BaseAutoencoder(
         Returns
         -------
         summary : Summary
-            A named tuple of `rows` (name, shape and count of each parameter) and the totals `encoder`, `decoder` and
-            `total`; ``print`` shows it as a table.
+            A named tuple of `rows` (name, shape and count of each parameter) and the totals
+            `encoder`, `decoder` and `total`; ``print`` shows it as a table.
         """
         check_is_fitted(self)
         return summarize(self._model.module)

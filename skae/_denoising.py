@@ -27,41 +27,50 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         z = V \tilde u + f(\tilde u), \qquad \hat x = \mathrm{clip}(\mu + s\,(D z + g(z))), \qquad
         \tilde u = (\tilde x - \tilde \mu) / s
 
-    where :math:`\tilde x` is the damaged row, V and D start as the reduced-rank regression of clean rows on damaged ones
-    [1]_, and the residual networks f and g at zero. Training minimises the mean of :math:`((\hat x - x) / s)^2` against the
-    clean row x [2]_, with a new damage in each batch, and keeps the best epoch, as :class:`AutoencoderTransformer` does.
+    where :math:`\tilde x` is the damaged row, V and D start as the reduced-rank regression of clean
+    rows on damaged ones [1]_, and the residual networks f and g at zero. Training minimises the
+    mean of :math:`((\hat x
+    - x) / s)^2` against the clean row x [2]_, with a new damage in each batch, and keeps the best
+    epoch, as
+    :class:`AutoencoderTransformer` does.
 
-    The damage is either drawn here, by `corruption`, or was measured: ``fit(X_damaged, X_target=X_clean)``.
+    The damage is either drawn here, by `corruption`, or was measured: ``fit(X_damaged,
+    X_target=X_clean)``.
 
     Parameters
     ----------
     n_components : int, float, "auto" or "spatial", default="auto"
-        Length of the code, at least 1. "auto" is ``min(32, max(1, n_features // 2))``. "spatial", for images only, makes
-        the last feature maps the code.
-        A float in (0, 1) trains ordered codes of up to 128 components and keeps as many as reach that R² on the validation
-        rows.
-    corruption : {"erase", "gaussian", "masking", "salt_and_pepper"}, callable or None, default="masking"
+        Length of the code, at least 1. "auto" is ``min(32, max(1, n_features // 2))``. "spatial",
+        for images only, makes the last feature maps the code. A float in (0, 1) trains ordered
+        codes of up to 128 components and keeps as many as reach that R² on the validation rows.
+    corruption : str, callable or None, default="masking"
         How the rows of X are damaged in training. Unused where `fit` is given `X_target`:
 
-        - "gaussian" adds noise, and clips to the bounds that the data show (see `output_activation`);
-        - "masking" sets a share of the features of each row to 0, or to their mean where 0 is outside their range;
-        - "salt_and_pepper" sets a share of the features to the lowest or highest value of the training rows;
+        - "gaussian" adds noise, and clips to the bounds that the data show (see
+          `output_activation`);
+        - "masking" sets a share of the features of each row to 0, or to their mean where 0 is
+          outside their range;
+        - "salt_and_pepper" sets a share of the features to the lowest or highest value of the
+          training rows;
         - "erase" does as "masking" with a rectangle of an image;
-        - a callable ``(X, random_state) -> X_damaged`` takes an array in the form and unit of X, with a batch of rows, and
-          a RandomState;
+        - a callable ``(X, random_state) -> X_damaged`` takes an array in the form and unit of X,
+          with a batch of rows, and a RandomState;
         - None damages nothing.
     noise_level : float, default=0.5
-        Standard deviation of "gaussian" in the unit of X; the others' share of features or of the image's area, in [0, 1].
+        Standard deviation of "gaussian" in the unit of X; the others' share of features or of the
+        image's area, in [0, 1].
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. Unused for images.
     image_shape : tuple of int or "auto", default=None
-        Height, width and, where there is more than one, channels, of flat rows that are images; "auto" takes flat rows as
-        square images where they can be, else as images one pixel high. With it, or with n-D images, the networks are
-        convolutional; with None and flat rows they are dense.
+        Height, width and, where there is more than one, channels, of flat rows that are images;
+        "auto" takes flat rows as square images where they can be, else as images one pixel high.
+        With it, or with n-D images, the networks are convolutional; with None and flat rows they
+        are dense.
     channels : array-like of int, default=(32, 64)
         Channels after each convolutional layer of the encoder.
     decoder_channels : array-like of int, default=None
-        Channels after each layer of the decoder but the last, as :class:`ConvAutoencoderTransformer` has them.
+        Channels after each layer of the decoder but the last, as
+        :class:`ConvAutoencoderTransformer` has them.
     kernel_size : int, default=3
         Height and width of all kernels, odd.
     downsampling : {"stride", "max_pool"}, default="stride"
@@ -73,36 +82,42 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     code_activation : {"identity", "relu"}, default="identity"
         Of the code. "relu" needs ``init="random"``.
     output_activation : {"auto", "clip", "identity", "sigmoid"}, default="auto"
-        Of the output, as in :class:`AutoencoderTransformer`; "sigmoid" needs clean data in [0, 1] and ``init="random"``.
+        Of the output, as in :class:`AutoencoderTransformer`; "sigmoid" needs clean data in [0, 1]
+        and ``init="random"``.
     ordered : bool, default=False
-        Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
-        gives the estimator of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after
-        1, 2, 4, … components, which costs some error at full depth; an epoch is judged by the mean over the middle of these
-        depths and the full one, and kept only where neither has lost, except what lies above an R² of 0.99. Where
-        `n_components` is a share, it takes the place of 0.99, and the depth at which the start reaches it is judged, too:
-        with squared error, training adds no component.
+        Whether every prefix of the code is a code, as of PCA: component i matters more than
+        component i + 1, `truncate` gives the estimator of a smaller depth, and
+        `explained_variance_ratio_` is there. In training, codes are cut after 1, 2, 4, …
+        components, which costs some error at full depth; an epoch is judged by the mean over the
+        middle of these depths and the full one, and kept only where neither has lost, except what
+        lies above an R² of 0.99. Where `n_components` is a share, it takes the place of 0.99, and
+        the depth at which the start reaches it is judged, too: with squared error, training adds no
+        component.
     init : {"pca", "random"}, default="pca"
-        Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
+        Where training starts. "random" has no linear path: the textbook network, with torch's
+        default weights.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
         Of the reconstruction. "log_loss" needs clean data in [0, 1] and ``init="random"``.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
         A class gets `learning_rate_init` as ``lr``.
     learning_rate_init : float, default=0.003
-        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
+        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to
+        zero.
     alpha : float, default=0.001
-        Weight decay, less than 1, of the decoder's residual network, and of those layers of the encoder's that have more
-        than 256 inputs: at each step their weights and biases shrink by `alpha` times the learning rate over its peak,
-        apart from what the optimizer does [3]_. Nothing else shrinks. The steps of the optimizer have to outweigh it: with
-        a much smaller `learning_rate_init`, lower both.
+        Weight decay, less than 1, of the decoder's residual network, and of those layers of the
+        encoder's that have more than 256 inputs: at each step their weights and biases shrink by
+        `alpha` times the learning rate over its peak, apart from what the optimizer does [3]_.
+        Nothing else shrinks. The steps of the optimizer have to outweigh it: with a much smaller
+        `learning_rate_init`, lower both.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"
-        Number of epochs, which is the length of the learning-rate schedule. 0 is the linear map itself; "auto" is as many
-        as make 3000 gradient steps, but 5 to 300.
+        Number of epochs, which is the length of the learning-rate schedule. 0 is the linear map
+        itself; "auto" is as many as make 3000 gradient steps, but 5 to 300.
     validation_fraction : float, "auto" or None, default="auto"
-        Share of the rows, drawn at random, that choose the epoch and are withheld from training. "auto" is a tenth, but
-        no more than 2000 rows. None chooses on the training rows. Unused where `fit` is given `X_val`. Their damage is the
-        same in each epoch.
+        Share of the rows, drawn at random, that choose the epoch and are withheld from training.
+        "auto" is a tenth, but no more than 2000 rows. None chooses on the training rows. Unused
+        where `fit` is given `X_val`. Their damage is the same in each epoch.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the validation rows, the batches and the damage.
     device : str or torch.device, default="auto"
@@ -115,7 +130,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     Attributes
     ----------
     image_shape_ : tuple of int or None
-        Height, width and, where the images have a third axis, channels; None where rows are no images.
+        Height, width and, where the images have a third axis, channels; None where rows are no
+        images.
     n_components_ : int
         Length of the code.
     n_features_in_ : int
@@ -125,8 +141,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
-        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them); only where the codes are
-        ordered.
+        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them);
+        only where the codes are ordered.
     n_iter_ : int
         Epochs run.
     best_iter_ : int
@@ -245,7 +261,11 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
                         f"{name}={value!r} is for images: give X as (n, height, width) or (n, height, width, channels), or"
                         f" image_shape, or choose another {name}."
                     )
-        if isinstance(self.corruption, str) and self.corruption in FRACTIONAL and self.noise_level > 1:
+        if (
+            isinstance(self.corruption, str)
+            and self.corruption in FRACTIONAL
+            and self.noise_level > 1
+        ):
             raise ValueError(
                 f"noise_level={self.noise_level!r} is no share, as corruption={self.corruption!r} takes it: give a number"
                 " from 0 to 1."
@@ -258,12 +278,13 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Clean rows, which `corruption` damages; damaged ones where `X_target` is given. At least two.
+            Clean rows, which `corruption` damages; damaged ones where `X_target` is given. At least
+            two.
         y : None
             Ignored; here for scikit-learn's conventions.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
-            The clean rows of a damaged X, of any width. Images have the height and width of those of X. In a Pipeline it
-            comes by metadata routing: ``set_fit_request(X_target=True)``.
+            The clean rows of a damaged X, of any width. Images have the height and width of those
+            of X. In a Pipeline it comes by metadata routing: ``set_fit_request(X_target=True)``.
         X_val : array-like of shape (n_validation_samples, n_features) or images, default=None
             Rows that choose the epoch to keep, instead of a `validation_fraction` of X.
         X_val_target : array-like of shape (n_validation_samples, n_outputs) or images, default=None
@@ -277,8 +298,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If a parameter or a combination of them cannot hold, the rows are no finite numeric tables that suit each
-            other, or a callable `corruption` changes the shape or returns NaN. The estimator is then as it was before.
+            If a parameter or a combination of them cannot hold, the rows are no finite numeric
+            tables that suit each other, or a callable `corruption` changes the shape or returns
+            NaN. The estimator is then as it was before.
 
         Warns
         -----
@@ -291,17 +313,26 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             X_val = self._validate_validation_set(X_val, given)
             target, target_val = self._validate_targets(given, X_target, X_val, X_val_target)
             clean, metadata = (X_target, {"X_target": X_target}) if self._is_paired else (X, None)
-            callback_kwargs = {"estimator": self, "X": X, "y": clean if y is None else y, "metadata": metadata}
+            callback_kwargs = {
+                "estimator": self,
+                "X": X,
+                "y": clean if y is None else y,
+                "metadata": metadata,
+            }
             self._fit(Samples.of(given, target, X_val, target_val), device, callback_kwargs)
         return self
 
     def _validate_targets(self, X, X_target, X_val, X_val_target):
         if not self._is_paired:
             if X_val_target is not None:
-                raise ValueError("X_val_target is given, but X_target is not: give both, or neither.")
+                raise ValueError(
+                    "X_val_target is given, but X_target is not: give both, or neither."
+                )
             return None, None
         if (X_val is None) != (X_val_target is None):
-            raise ValueError("X_val and X_val_target belong together where X_target is given: give both, or neither.")
+            raise ValueError(
+                "X_val and X_val_target belong together where X_target is given: give both, or neither."
+            )
         target, self._output_shape = self._validate_target("X_target", X_target, X)
         self._target_names = get_feature_names(X_target)
         if X_val is None:
@@ -318,7 +349,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         target, shape = flatten(X_target, name)
         target = check_array(target, dtype=X.dtype, input_name=name)
         if len(target) != len(X):
-            raise ValueError(f"{name} has {len(target)} rows, but the damaged ones are {len(X)}: give each its clean row.")
+            raise ValueError(
+                f"{name} has {len(target)} rows, but the damaged ones are {len(X)}: give each its clean row."
+            )
         if self.image_shape_ is not None:
             sides = self.image_shape_[:2]
             if target.shape[1] % math.prod(sides) or (shape is not None and shape[:2] != sides):
@@ -361,7 +394,11 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             module.start_at(reduced_rank.regression_on_codes(encoder, data.pairs(data.train)))
         else:
             validation = partial(data.pairs, data.validation)
-            module.start_at(reduced_rank.reduced_rank(*data.joint_in_network_units, validation, self.n_components_))
+            module.start_at(
+                reduced_rank.reduced_rank(
+                    *data.joint_in_network_units, validation, self.n_components_
+                )
+            )
 
     # Apply
 
@@ -380,7 +417,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Returns
         -------
         X_clean : ndarray of shape (n_samples, n_outputs) or images, of the dtype of X
-            In the form of the clean rows that `fit` was given. With `set_output` a frame, as of `inverse_transform`.
+            In the form of the clean rows that `fit` was given. With `set_output` a frame, as of
+            `inverse_transform`.
         """
         return self.reconstruct(X)
 
@@ -390,14 +428,15 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Clean rows, which are damaged by `corruption` as in training, the same at each call; damaged rows where
-            `X_target` is given.
+            Clean rows, which are damaged by `corruption` as in training, the same at each call;
+            damaged rows where `X_target` is given.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
-            The clean rows of X. In a search it comes by metadata routing: ``set_score_request(X_target=True)``.
+            The clean rows of X. In a search it comes by metadata routing:
+            ``set_score_request(X_target=True)``.
 
         Returns
         -------
@@ -434,7 +473,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         """
         check_is_fitted(self)
         if self._is_paired:
-            raise ValueError("fit was given X_target, so X is not what comes back: compare denoise(X) with clean rows.")
+            raise ValueError(
+                "fit was given X_target, so X is not what comes back: compare denoise(X) with clean rows."
+            )
         return super().score_samples(X)
 
     def explained_variance_curve(self, X, *, X_target=None):
@@ -443,15 +484,16 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Clean rows, which are damaged by `corruption` as in training, the same at each call; damaged rows where
-            `X_target` is given.
+            Clean rows, which are damaged by `corruption` as in training, the same at each call;
+            damaged rows where `X_target` is given.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
             The clean rows of X.
 
         Returns
         -------
         curve : ndarray of shape (n_components,)
-            R² at each depth, all features together; `explained_variance_ratio_` are its steps on training rows.
+            R² at each depth, all features together; `explained_variance_ratio_` are its steps on
+            training rows.
 
         Raises
         ------
@@ -468,7 +510,13 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         if X_target is not None:
             return X, self._validate_target("X_target", X_target, X)[0], None
         self._check_unpaired()
-        return X, X, None if self._corruption is None else partial(_corrupt, self._corruption, self._seeds.corruption)
+        return (
+            X,
+            X,
+            None
+            if self._corruption is None
+            else partial(_corrupt, self._corruption, self._seeds.corruption),
+        )
 
     def _check_unpaired(self):
         check_is_fitted(self)

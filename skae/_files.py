@@ -23,7 +23,9 @@ class FileMixin:
         state = super().__getstate__() | {"_skae_version": __version__}
         if "net_" in state:
             if self.skorch_callbacks:
-                state["skorch_callbacks"] = [_before_fit(callback) for callback in self.skorch_callbacks]
+                state["skorch_callbacks"] = [
+                    _before_fit(callback) for callback in self.skorch_callbacks
+                ]
             history = state.pop("net_").history
             state["_model"] = self._model.state()
             state["_history"] = zlib.compress(json.dumps(_plain(history)).encode())
@@ -38,12 +40,16 @@ class FileMixin:
             name = type(self).__name__
             warnings.warn(
                 InconsistentVersionWarning(
-                    estimator_name=name, current_sklearn_version=__version__, original_sklearn_version=version
+                    estimator_name=name,
+                    current_sklearn_version=__version__,
+                    original_sklearn_version=version,
                 ),
                 stacklevel=2,
             )
         model, history = state.pop("_model", None), state.pop("_history", None)
-        super().__setstate__(state | {name: state[name].tolist() for name in _CURVES if name in state})
+        super().__setstate__(
+            state | {name: state[name].tolist() for name in _CURVES if name in state}
+        )
         try:
             if model is not None:
                 model = Model.from_state(model, _available(self.device))
@@ -78,7 +84,9 @@ def _before_fit(callback):
     if isinstance(callback, type):
         return callback
     callback = copy(callback)
-    for name in [name for name in vars(callback) if name.endswith("_") and not name.startswith("_")]:
+    for name in [
+        name for name in vars(callback) if name.endswith("_") and not name.startswith("_")
+    ]:
         delattr(callback, name)
     return callback
 
@@ -88,7 +96,9 @@ def _plain(value):
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()}
+        return {
+            key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
@@ -113,6 +123,9 @@ def shallow_copy(estimator):
     """Another estimator with the same attributes; `copy` would make its model again."""
     twin = object.__new__(type(estimator))
     vars(twin).update(
-        {name: copy(value) if isinstance(value, dict | list) else value for name, value in vars(estimator).items()}
+        {
+            name: copy(value) if isinstance(value, dict | list) else value
+            for name, value in vars(estimator).items()
+        }
     )
     return twin

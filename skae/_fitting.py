@@ -46,17 +46,22 @@ class FitMixin:
         check_feature_names(self, X_val, reset=False)
         X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
         if not len(X_val):
-            raise ValueError("X_val has no rows: give at least one, or None to take a validation_fraction of X.")
+            raise ValueError(
+                "X_val has no rows: give at least one, or None to take a validation_fraction of X."
+            )
         if X_val.shape[1] != X.shape[1]:
-            raise ValueError(f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns.")
+            raise ValueError(
+                f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns."
+            )
         return X_val
 
     @with_callbacks  # here, where a failure has not been undone yet
     def _fit(self, samples, device, callback_kwargs):
         """Train on validated samples.
 
-        `callback_kwargs` is what scikit-learn's callbacks are given, with samples as the user gave them, which the methods
-        take. Their `y` is the target: a ScoringMonitor gives no score without.
+        `callback_kwargs` is what scikit-learn's callbacks are given, with samples as the user gave
+        them, which the methods take. Their `y` is the target: a ScoringMonitor gives no score
+        without.
         """
         self._seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         measured = self._measure(samples)
@@ -73,7 +78,9 @@ class FitMixin:
             device=device,
         )
         n_epochs = count_epochs(self.max_iter, self.batch_size, len(data.train))
-        context = self._init_callback_context(max_subtasks=n_epochs).call_on_fit_task_begin(**callback_kwargs)
+        context = self._init_callback_context(max_subtasks=n_epochs).call_on_fit_task_begin(
+            **callback_kwargs
+        )
         spec = self._complete_spec(samples, measured.target_standardizer)
         net = self._make_net(self._started_module(spec, data, device), spec, data, device)
         epochs = Epochs(context, callback_kwargs, partial(self._fitted_by, spec, data))
@@ -106,7 +113,8 @@ class FitMixin:
             check_unit_interval(moments.low.min(), moments.high.max(), name)
         return Standardizer.of(
             moments,
-            centered=not self._is_sigmoid,  # the textbook network sees the values that it has to reconstruct
+            # The textbook network sees the values that it has to reconstruct.
+            centered=not self._is_sigmoid,
             bounded=self.output_activation in ("auto", "clip") and not self._is_sigmoid,
             everywhere=self.output_activation == "clip",
             name=name,
@@ -154,7 +162,9 @@ class FitMixin:
         if spec.is_anchored:
             self._start(module, data)
             if self._wants_fraction:  # so that it is reached there after training, too
-                length = smallest_prefix(module.eval(), data.samples_that_vary[1], self.n_components, self.n_components_)
+                length = smallest_prefix(
+                    module.eval(), data.samples_that_vary[1], self.n_components, self.n_components_
+                )
                 module.latent.nested_dropout = NestedDropout(self.n_components_, length).to(device)
         return module
 
@@ -170,7 +180,12 @@ class FitMixin:
             verbose=self.verbose,
             rng=np.random.default_rng(data.seeds.batches),
         )
-        return make_net(module, spec.build_objective(data.target_standardizer.scale, data.seeds.draws), device, **settings)
+        return make_net(
+            module,
+            spec.build_objective(data.target_standardizer.scale, data.seeds.draws),
+            device,
+            **settings,
+        )
 
     def _fitted_by(self, spec, data, net, curves):
         """Attributes of the estimator as it is fitted by an epoch after which training goes on."""
@@ -184,14 +199,18 @@ class FitMixin:
         """Set all fitted attributes."""
         net.module_.complete()
         weights = weights_of(net.module_)
-        model = Model(spec, data.standardizer, data.target_standardizer, weights, torch.device(net.device))
+        model = Model(
+            spec, data.standardizer, data.target_standardizer, weights, torch.device(net.device)
+        )
         self._set_model(model, net.history)
         self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
         self.n_iter_ = len(self.loss_curve_)
         if spec.is_ordered:
             if self._wants_fraction:
                 self._keep_fraction(data, net.module_.latent.nested_dropout.emphasized)
-            curve = prefix_scores(self._model.module, data.described, range(1, self.n_components_ + 1))
+            curve = prefix_scores(
+                self._model.module, data.described, range(1, self.n_components_ + 1)
+            )
             self.explained_variance_ratio_ = np.diff(curve, prepend=0)
         self._describe(data)
         self._derive()
@@ -208,7 +227,8 @@ class FitMixin:
         """Keep as many components as the fraction of the variance takes."""
         name, dataset = data.samples_that_vary
         module = self._model.module
-        for longest in (emphasized, self.n_components_):  # the first was validated, those between may be worse
+        # The first was validated, those between may be worse.
+        for longest in (emphasized, self.n_components_):
             reached = prefix_scores(module, dataset, [longest])[0]
             if reached >= self.n_components:
                 length = smallest_prefix(module, dataset, self.n_components, longest)

@@ -22,7 +22,11 @@ def in_container(X_hat, X, estimator, names):
         Of the columns; None leaves them to the container.
     """
     adapter = get_container_adapter("transform", estimator)
-    return X_hat if adapter is None or X_hat.ndim != 2 else adapter.create_container(X_hat, X, columns=names)
+    return (
+        X_hat
+        if adapter is None or X_hat.ndim != 2
+        else adapter.create_container(X_hat, X, columns=names)
+    )
 
 
 def as_array(X):

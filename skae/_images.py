@@ -24,7 +24,9 @@ class ImageInput:
             self._output_shape = given
         elif given is not None and given != self.image_shape_:
             seen = "flat rows" if self.image_shape_ is None else self.image_shape_
-            raise ValueError(f"X holds images of shape {given}, but fit saw {seen}: give images of that size.")
+            raise ValueError(
+                f"X holds images of shape {given}, but fit saw {seen}: give images of that size."
+            )
         return X
 
     def _find_shape(self, X, given):
@@ -33,7 +35,9 @@ class ImageInput:
         if wanted is not None:
             check_sizes("image_shape", wanted)
             if len(wanted) not in (2, 3):
-                raise ValueError(f"image_shape={wanted!r}: give (height, width) or (height, width, channels).")
+                raise ValueError(
+                    f"image_shape={wanted!r}: give (height, width) or (height, width, channels)."
+                )
             wanted = tuple(map(int, wanted))
         if given is not None:
             if wanted is None:
@@ -64,7 +68,9 @@ class ImageInput:
         return conv_network(self)
 
     def _from_samples(self, X_hat):
-        return X_hat if self._output_shape is None else X_hat.reshape(len(X_hat), *self._output_shape)
+        return (
+            X_hat if self._output_shape is None else X_hat.reshape(len(X_hat), *self._output_shape)
+        )
 
 
 class OptionalImageInput(ImageInput):

@@ -51,9 +51,12 @@ class Model:
         weights = {name: np.array(weight, dtype=np.float32) for name, weight in weights.items()}
         if not all(np.isfinite(weight).all() for weight in weights.values()):
             raise ValueError("A weight is NaN or infinite.")
-        with without_ambient_state():  # else a module that is made in inference mode would never have gradients
+        # Else a module that is made in inference mode would never have gradients.
+        with without_ambient_state():
             self.module = build_module(spec, target_standardizer).eval()
-            self.module.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()}, assign=True)
+            self.module.load_state_dict(
+                {name: torch.from_numpy(weight) for name, weight in weights.items()}, assign=True
+            )
             self.module.to(device)
         self.device = device
         self._converted = {}  # modules of other dtypes, which are made once
@@ -90,16 +93,27 @@ class Model:
 
     def _decode(self, codes, length, prepare):
         """Samples from a prefix of prepared codes."""
-        return self.apply(partial(_decode_prefix, length), codes, prepare, self.target_standardizer.inverse_transform)
+        return self.apply(
+            partial(_decode_prefix, length),
+            codes,
+            prepare,
+            self.target_standardizer.inverse_transform,
+        )
 
     def reconstruct(self, X):
         """Reconstructions (n, n_outputs) of samples."""
-        return self.apply(lambda module, u: module(u).reconstruction, X, finish=self.target_standardizer.inverse_transform)
+        return self.apply(
+            lambda module, u: module(u).reconstruction,
+            X,
+            finish=self.target_standardizer.inverse_transform,
+        )
 
     def mean_squared_errors(self, X):
         """Mean over the features of the squared error of the reconstruction of each sample (n,)."""
         chunks = (X[batch] for batch in gen_batches(len(X), _CHUNK_SIZE))
-        return np.concatenate([np.square(chunk - self.reconstruct(chunk)).mean(axis=1) for chunk in chunks])
+        return np.concatenate(
+            [np.square(chunk - self.reconstruct(chunk)).mean(axis=1) for chunk in chunks]
+        )
 
     def r2(self, X, target, lengths=None, sample_weight=None, corrupt=None):
         """R² of the reconstruction of targets from the first components of the codes of X, for each number of them.
@@ -116,10 +130,18 @@ class Model:
         lengths = [self.spec.n_components] if lengths is None else lengths
         sums = ErrorSums(len(lengths))
         for batch in gen_batches(len(X), _CHUNK_SIZE):
-            chunk = X[batch] if corrupt is None else corrupt(X[batch], batch.start).astype(X.dtype, copy=False)
+            chunk = (
+                X[batch]
+                if corrupt is None
+                else corrupt(X[batch], batch.start).astype(X.dtype, copy=False)
+            )
             codes = self.apply(_encode, chunk)
             reconstructions = (self._decode(codes, length, np.array) for length in lengths)
-            sums.add(target[batch], reconstructions, None if sample_weight is None else sample_weight[batch])
+            sums.add(
+                target[batch],
+                reconstructions,
+                None if sample_weight is None else sample_weight[batch],
+            )
         return sums.scores()
 
     def apply(self, function, X, prepare=None, finish=None):
@@ -141,10 +163,17 @@ class Model:
         with without_ambient_state(), torch.inference_mode():
             module = self._module_in(dtype, device)
             for batch in gen_batches(len(X), _CHUNK_SIZE):
-                part = function(module, torch.from_numpy(prepare(X[batch])).to(device)).numpy(force=True)
+                part = function(module, torch.from_numpy(prepare(X[batch])).to(device)).numpy(
+                    force=True
+                )
                 part = part if finish is None else finish(part)
-                if result is None:  # one array that is filled: parts that are joined at the end would be a second copy
-                    result = part if len(part) == len(X) else np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
+                # One array that is filled: parts that are joined at the end would be a second copy.
+                if result is None:
+                    result = (
+                        part
+                        if len(part) == len(X)
+                        else np.empty((len(X), *part.shape[1:]), dtype=part.dtype)
+                    )
                 if result is not part:
                     result[batch] = part
         return result
@@ -170,18 +199,26 @@ class Model:
 
     def _device_for(self, dtype):
         """Where samples of that dtype are computed: Apple's GPUs have no float64."""
-        return torch.device("cpu") if self.device.type == "mps" and dtype == torch.float64 else self.device
+        return (
+            torch.device("cpu")
+            if self.device.type == "mps" and dtype == torch.float64
+            else self.device
+        )
 
 
 # What a spec is made of in files that have plain values alone; with others, it is pickled as it is.
-_CLASSES = {cls.__name__: cls for cls in (AutoencoderSpec, Bernoulli, Conv, Dense, Gaussian, VAESpec)}
+_CLASSES = {
+    cls.__name__: cls for cls in (AutoencoderSpec, Bernoulli, Conv, Dense, Gaussian, VAESpec)
+}
 
 
 def _to_json(spec):
     def names_and_values(part):
         if _CLASSES.get(type(part).__name__) is not type(part):
             raise TypeError
-        return {"class": type(part).__name__} | {field.name: getattr(part, field.name) for field in fields(part)}
+        return {"class": type(part).__name__} | {
+            field.name: getattr(part, field.name) for field in fields(part)
+        }
 
     try:
         return json.dumps(spec, default=names_and_values)
@@ -191,7 +228,9 @@ def _to_json(spec):
 
 def _from_json(text):
     def make(part):
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items()}
+        values = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in part.items()
+        }
         return _CLASSES[values.pop("class")](**values)
 
     return json.loads(text, object_hook=make) if isinstance(text, str) else text

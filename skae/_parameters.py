@@ -87,7 +87,9 @@ def conv_network(estimator):
     channels, decoder_channels = estimator.channels, estimator.decoder_channels
     check_sizes("channels", channels)
     if not len(channels):
-        raise ValueError("channels=() has no layer: give the channels of at least one, such as (32, 64).")
+        raise ValueError(
+            "channels=() has no layer: give the channels of at least one, such as (32, 64)."
+        )
     if decoder_channels is not None:
         check_sizes("decoder_channels", decoder_channels)
         if len(decoder_channels) + 1 < len(channels):
@@ -97,12 +99,16 @@ def conv_network(estimator):
                 f" {len(channels) - 1} values, or None to mirror channels."
             )
     if estimator.kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size={estimator.kernel_size} is even: give an odd number, such as 3 or 5.")
+        raise ValueError(
+            f"kernel_size={estimator.kernel_size} is even: give an odd number, such as 3 or 5."
+        )
     return Conv(
         image_shape=(*estimator.image_shape_, 1)[:3],
         is_spatial=estimator.n_components == "spatial",
         channels=tuple(map(int, channels)),
-        decoder_channels=tuple(map(int, channels[:-1][::-1] if decoder_channels is None else decoder_channels)),
+        decoder_channels=tuple(
+            map(int, channels[:-1][::-1] if decoder_channels is None else decoder_channels)
+        ),
         kernel_size=int(estimator.kernel_size),
         activation=estimator.activation,
         downsampling=estimator.downsampling,
@@ -112,7 +118,12 @@ def conv_network(estimator):
 
 def check_count(name, value, least=1, most=None):
     """Refuse what is no int, or none within the limits."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least or (most is not None and value > most):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Integral)
+        or value < least
+        or (most is not None and value > most)
+    ):
         limits = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name}={value!r}: give an int {limits}.")
 
@@ -121,4 +132,6 @@ def check_sizes(name, sizes):
     """Refuse a sequence of sizes that holds anything but integers of at least 1."""
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"{name}={sizes!r} holds {size!r}: give integers of at least 1, such as (256, 64).")
+            raise ValueError(
+                f"{name}={sizes!r} holds {size!r}: give integers of at least 1, such as (256, 64)."
+            )

@@ -14,7 +14,8 @@ from skae._data.splitting import split
 from skae._data.standardizer import Standardizer
 from skae._linear import pca
 
-_MAX_AUTO_VALIDATION = 2000  # samples that "auto" withholds: beyond them, one lowers the error further by being trained on
+# Samples that "auto" withholds: beyond them, one lowers the error further by being trained on.
+_MAX_AUTO_VALIDATION = 2000
 _MAX_DESCRIBED_CODES = 12_500  # that `explained_variance_ratio_` has decoded
 
 
@@ -77,7 +78,8 @@ class TrainingData:
     linear : StandardizedSamples
         All samples, for linear models.
     joint : JointMoments or None
-        Of what is encoded and what it is to be reconstructed as, where the two differ and there is a linear start.
+        Of what is encoded and what it is to be reconstructed as, where the two differ and there is
+        a linear start.
     standardizer, target_standardizer : Standardizer
     seeds : Seeds
     """
@@ -110,10 +112,15 @@ class TrainingData:
     @staticmethod
     def pairs(dataset):
         """Inputs and targets of a dataset as float64 arrays, a batch after the other."""
-        return ((u.numpy(force=True).astype(np.float64), y.numpy(force=True)) for u, y in dataset.batches(1024))
+        return (
+            (u.numpy(force=True).astype(np.float64), y.numpy(force=True))
+            for u, y in dataset.batches(1024)
+        )
 
 
-def prepare(samples, measured, corruption, *, validation_fraction, n_components, is_anchored, seeds, device):
+def prepare(
+    samples, measured, corruption, *, validation_fraction, n_components, is_anchored, seeds, device
+):
     """What a fit works on.
 
     Parameters
@@ -133,10 +140,17 @@ def prepare(samples, measured, corruption, *, validation_fraction, n_components,
     data : TrainingData
     """
     held_out, trained_on = _split(samples, measured.hashes, validation_fraction, seeds.split)
-    joint = _joint_moments(samples, measured.moments, corruption, held_out, trained_on, seeds) if is_anchored else None
+    joint = (
+        _joint_moments(samples, measured.moments, corruption, held_out, trained_on, seeds)
+        if is_anchored
+        else None
+    )
     standardizer = measured.standardizer
-    if joint is not None and corruption is not None:  # what the linear path sees may have another mean than X
-        standardizer = replace(standardizer, mean=standardizer.mean + joint.mean - joint.target_mean)
+    # What the linear path sees may have another mean than X.
+    if joint is not None and corruption is not None:
+        standardizer = replace(
+            standardizer, mean=standardizer.mean + joint.mean - joint.target_mean
+        )
 
     def dataset(X, target, positions, part):
         arguments = X, standardizer, measured.target_standardizer, device, positions, target
@@ -151,9 +165,22 @@ def prepare(samples, measured, corruption, *, validation_fraction, n_components,
         validation = dataset(samples.X, samples.target, held_out, 1)
     else:
         validation = dataset(samples.X_val, samples.target_val, None, 1)
-    described = dataset(samples.X, samples.target, np.linspace(0, n - 1, n_described).astype(int), 2)
-    linear = pca.StandardizedSamples(samples.X, measured.moments, measured.standardizer, seeds.solver)
-    return TrainingData(train, validation, described, linear, joint, standardizer, measured.target_standardizer, seeds)
+    described = dataset(
+        samples.X, samples.target, np.linspace(0, n - 1, n_described).astype(int), 2
+    )
+    linear = pca.StandardizedSamples(
+        samples.X, measured.moments, measured.standardizer, seeds.solver
+    )
+    return TrainingData(
+        train,
+        validation,
+        described,
+        linear,
+        joint,
+        standardizer,
+        measured.target_standardizer,
+        seeds,
+    )
 
 
 def _split(samples, hashes, validation_fraction, seed):
@@ -161,7 +188,11 @@ def _split(samples, hashes, validation_fraction, seed):
     if hashes is None:
         return None, None
     n = len(samples.X)
-    fraction, most = (0.1, _MAX_AUTO_VALIDATION) if validation_fraction == "auto" else (validation_fraction, n - 1)
+    fraction, most = (
+        (0.1, _MAX_AUTO_VALIDATION)
+        if validation_fraction == "auto"
+        else (validation_fraction, n - 1)
+    )
     return split(hashes, min(most, math.ceil(fraction * n)), np.random.default_rng(seed))
 
 
@@ -170,12 +201,19 @@ def _joint_moments(samples, moments, corruption, held_out, trained_on, seeds):
     n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
     cross = max(samples.X.shape[1], n_outputs) <= pca.MAX_FEATURES_OF_SCATTER
     if samples.target is not None:
-        pairs = ((X, samples.target.take(positions)) for positions, X in samples.X.batches(1024, positions=trained_on))
+        pairs = (
+            (X, samples.target.take(positions))
+            for positions, X in samples.X.batches(1024, positions=trained_on)
+        )
         return JointMoments.of(pairs, cross=cross)
     if corruption is None:
         return None
     if moments.scatter is not None and held_out is not None and len(held_out) < len(samples.X):
-        validation = Moments.of((X for _, X in samples.X.batches(1024, positions=held_out)), cross=True)
+        validation = Moments.of(
+            (X for _, X in samples.X.batches(1024, positions=held_out)), cross=True
+        )
         moments = moments.without(validation)
     chunks = (X for _, X in samples.X.batches(1024, positions=trained_on))
-    return corruption.joint_moments(moments, chunks, np.random.default_rng([seeds.corruption, 3]), cross=cross)
+    return corruption.joint_moments(
+        moments, chunks, np.random.default_rng([seeds.corruption, 3]), cross=cross
+    )

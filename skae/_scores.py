@@ -12,8 +12,9 @@ def reconstruction_score(estimator, X, y=None):
 
     .. math:: R^2 = 1 - \sum_{ij} (x_{ij} - \hat x_{ij})^2 / \sum_{ij} (x_{ij} - \bar x_j)^2
 
-    The share of the total variance that the codes keep: 1 is perfect, 0 is no better than the mean of each feature. It is
-    what :meth:`AutoencoderTransformer.score` gives, for PCA and Pipelines too, so that they can be compared.
+    The share of the total variance that the codes keep: 1 is perfect, 0 is no better than the mean
+    of each feature. It is what :meth:`AutoencoderTransformer.score` gives, for PCA and Pipelines
+    too, so that they can be compared.
 
     Parameters
     ----------
@@ -37,8 +38,8 @@ def reconstruction_score(estimator, X, y=None):
     -----
     As in scikit-learn's score, a feature that does not vary in X is left out.
 
-    It rises with the number of components, so a search over `n_components` that maximises it picks the largest. Search
-    with a step behind the codes instead, a classifier say.
+    It rises with the number of components, so a search over `n_components` that maximises it picks
+    the largest. Search with a step behind the codes instead, a classifier say.
 
     Examples
     --------
@@ -68,8 +69,15 @@ class ErrorSums:
     def add(self, X, reconstructions, sample_weight=None):
         """Add samples (n, p), their reconstructions and the weight of each sample."""
         X = np.asarray(X, dtype=np.float64)
-        w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self.errors = [e + w @ np.square(X - x_hat) for e, x_hat in zip(self.errors, reconstructions, strict=True)]
+        w = (
+            np.ones(len(X))
+            if sample_weight is None
+            else np.asarray(sample_weight, dtype=np.float64)
+        )
+        self.errors = [
+            e + w @ np.square(X - x_hat)
+            for e, x_hat in zip(self.errors, reconstructions, strict=True)
+        ]
         low, high, weight = X.min(axis=0), X.max(axis=0), w.sum()
         mean = w @ X / weight if weight > 0 else X[0]
         squares = w @ np.square(X - mean)
@@ -78,14 +86,20 @@ class ErrorSums:
         elif weight > 0:  # Chan, Golub and LeVeque's sum of two parts
             apart, total = mean - self.mean, self.weight + weight
             self.mean = self.mean + apart * (weight / total)
-            self.squares = self.squares + squares + np.square(apart) * (self.weight * weight / total)
+            self.squares = (
+                self.squares + squares + np.square(apart) * (self.weight * weight / total)
+            )
             self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
         self.n, self.weight = self.n + len(X), self.weight + weight
 
     def scores(self):
         """R² of each reconstruction over the columns that vary; as scikit-learn has it where none does."""
         if self.n < 2:
-            warnings.warn("R^2 score is not well-defined with less than two samples.", UndefinedMetricWarning, stacklevel=3)
+            warnings.warn(
+                "R^2 score is not well-defined with less than two samples.",
+                UndefinedMetricWarning,
+                stacklevel=3,
+            )
             return np.full(len(self.errors), np.nan)
         varies = self.low < self.high
         errors = np.array([e[varies].sum() if varies.any() else e.sum() for e in self.errors])

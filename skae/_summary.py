@@ -29,11 +29,15 @@ class Summary(NamedTuple):
 
     def __str__(self):
         cells = [("parameter", "shape", "count")]
-        cells += [(row.name, " x ".join(map(str, row.shape)), f"{row.count:,}") for row in self.rows]
+        cells += [
+            (row.name, " x ".join(map(str, row.shape)), f"{row.count:,}") for row in self.rows
+        ]
         totals = {"encoder": self.encoder, "decoder": self.decoder, "total": self.total}
         cells += [(name, "", f"{count:,}") for name, count in totals.items()]
         names, shapes, counts = (max(map(len, column)) for column in zip(*cells, strict=True))
-        lines = [f"{name:{names}}  {shape:{shapes}}  {count:>{counts}}" for name, shape, count in cells]
+        lines = [
+            f"{name:{names}}  {shape:{shapes}}  {count:>{counts}}" for name, shape, count in cells
+        ]
         rule = "-" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-3], rule, *lines[-3:]])
 
@@ -41,5 +45,8 @@ class Summary(NamedTuple):
 def summarize(module):
     """The parameter table of an :class:`skae._nn.autoencoder.Autoencoder`."""
     rows = [ParameterRow(name, tuple(p.shape), p.numel()) for name, p in module.named_parameters()]
-    encoder, decoder = (sum(row.count for row in rows if row.name.startswith(side)) for side in ("encoder.", "decoder."))
+    encoder, decoder = (
+        sum(row.count for row in rows if row.name.startswith(side))
+        for side in ("encoder.", "decoder.")
+    )
     return Summary(rows, encoder, decoder, sum(row.count for row in rows))

@@ -30,47 +30,54 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     A density of rows x with codes z of k components [1]_:
 
     .. math::
-        p(z) = \mathcal N(0, I), \qquad p(x|z) = \mathcal N(\mu + s\,(D z + g(z)),\, \sigma^2 I), \qquad
-        q(z|x) = \mathcal N(V u + f(u),\, \mathrm{diag}(v(u)))
+        p(z) = \mathcal N(0, I), \qquad p(x|z) = \mathcal N(\mu + s\,(D z + g(z)),\, \sigma^2 I),
+        \qquad q(z|x) = \mathcal N(V u + f(u),\, \mathrm{diag}(v(u)))
 
-    with the training mean :math:`\mu`, one scale s and :math:`u = (x - \mu) / s`. Training maximises the mean over rows of
-    the evidence lower bound, by one draw of z or a few,
+    with the training mean :math:`\mu`, one scale s and :math:`u = (x - \mu) / s`. Training
+    maximises the mean over rows of the evidence lower bound, by one draw of z or a few,
 
     .. math:: \mathrm{E}_{q(z|x)} \log p(x|z) - \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
 
-    V, D, v and the noise variance :math:`\sigma^2` start at probabilistic PCA [2]_ and the residual networks f and g at
-    zero: the bound of epoch 0 equals ``PCA(k).score``, since a linear model with the optimal encoder leaves no gap [3]_. All
-    are trained together, but for V where the likelihood is Gaussian, and the best epoch is kept, as
+    V, D, v and the noise variance :math:`\sigma^2` start at probabilistic PCA [2]_ and the residual
+    networks f and g at zero: the bound of epoch 0 equals ``PCA(k).score``, since a linear model
+    with the optimal encoder leaves no gap [3]_. All are trained together, but for V where the
+    likelihood is Gaussian, and the best epoch is kept, as
     :class:`AutoencoderTransformer` does.
 
     Parameters
     ----------
     n_components : int, float or "auto", default="auto"
         Length of the code, at least 1; more than the number of features is allowed. "auto" is
-        ``min(32, max(1, n_features // 2))``. A float in (0, 1) trains ordered codes of up to 128 components, or half as
-        many as features, and keeps as many as reach that R² of the reconstruction on the validation rows.
+        ``min(32, max(1, n_features // 2))``. A float in (0, 1) trains ordered codes of up to 128
+        components, or half as many as features, and keeps as many as reach that R² of the
+        reconstruction on the validation rows.
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
-        Distribution of a row given its code. "gaussian" has one noise variance, which is learnt. "bernoulli" needs data in
-        [0, 1], of which it takes the values between as probabilities; it starts as logistic regression on the codes of
-        probabilistic PCA, with the noise variance, of a few, that gives the highest bound.
+        Distribution of a row given its code. "gaussian" has one noise variance, which is learnt.
+        "bernoulli" needs data in [0, 1], of which it takes the values between as probabilities; it
+        starts as logistic regression on the codes of probabilistic PCA, with the noise variance, of
+        a few, that gives the highest bound.
     beta : float, default=1.0
-        Weight of the divergence from the prior in training [4]_, above 0. `score` is the bound itself for any.
+        Weight of the divergence from the prior in training [4]_, above 0. `score` is the bound
+        itself for any.
     n_draws : int, default=1
         Draws of the code of each row in a gradient step.
     contamination : float, default=0.0
-        Share of the rows, at most one half, that are not to be learnt: in each gradient step those with the lowest bound
-        are left out [6]_. To find unusual rows among those that `fit` is given, leave out more than there may be, 0.1 say:
-        a flexible density learns them too, otherwise.
+        Share of the rows, at most one half, that are not to be learnt: in each gradient step those
+        with the lowest bound are left out [6]_. To find unusual rows among those that `fit` is
+        given, leave out more than there may be, 0.1 say: a flexible density learns them too,
+        otherwise.
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
         Widths of the encoder's hidden layers; the decoder mirrors them. Unused for images.
     image_shape : tuple of int or "auto", default=None
-        Height, width and, where there is more than one, channels, of flat rows that are images; "auto" takes flat rows as
-        square images where they can be, else as images one pixel high. With it, or with n-D images, the networks are
-        convolutional; with None and flat rows they are dense.
+        Height, width and, where there is more than one, channels, of flat rows that are images;
+        "auto" takes flat rows as square images where they can be, else as images one pixel high.
+        With it, or with n-D images, the networks are convolutional; with None and flat rows they
+        are dense.
     channels : array-like of int, default=(32, 64)
         Channels after each convolutional layer of the encoder.
     decoder_channels : array-like of int, default=None
-        Channels after each layer of the decoder but the last, as :class:`ConvAutoencoderTransformer` has them.
+        Channels after each layer of the decoder but the last, as
+        :class:`ConvAutoencoderTransformer` has them.
     kernel_size : int, default=3
         Height and width of all kernels, odd.
     downsampling : {"stride", "max_pool"}, default="stride"
@@ -80,35 +87,40 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Of the hidden layers.
     output_activation : {"auto", "clip", "identity"}, default="identity"
-        Of the mean of a Gaussian, as in :class:`AutoencoderTransformer`. On images, "auto" makes a better density than
-        "identity", but one that does not start at ``PCA.score``. Unused with "bernoulli".
+        Of the mean of a Gaussian, as in :class:`AutoencoderTransformer`. On images, "auto" makes a
+        better density than "identity", but one that does not start at ``PCA.score``. Unused with
+        "bernoulli".
     ordered : bool, default=False
-        Whether every prefix of the code is a code, as of PCA: component i matters more than component i + 1, `truncate`
-        gives the density of a smaller depth, and `explained_variance_ratio_` is there. In training, codes are cut after 1,
-        2, 4, … components, each depth with a noise variance of its own: a bound for each depth [5]_. The mean over the
-        middle of these depths and the full one judges an epoch, which is kept only where neither has lost. Where
-        `n_components` is a share, the depth at which the start reaches it is judged, too. The bound at full depth pays for
-        the order.
+        Whether every prefix of the code is a code, as of PCA: component i matters more than
+        component i + 1, `truncate` gives the density of a smaller depth, and
+        `explained_variance_ratio_` is there. In training, codes are cut after 1, 2, 4, …
+        components, each depth with a noise variance of its own: a bound for each depth [5]_. The
+        mean over the middle of these depths and the full one judges an epoch, which is kept only
+        where neither has lost. Where `n_components` is a share, the depth at which the start
+        reaches it is judged, too. The bound at full depth pays for the order.
     init : {"pca", "random"}, default="pca"
-        Where training starts. "random" has no linear path: the textbook network, with torch's default weights.
+        Where training starts. "random" has no linear path: the textbook network, with torch's
+        default weights.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
         A class gets `learning_rate_init` as ``lr``.
     learning_rate_init : float, default=0.003
-        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to zero.
+        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to
+        zero.
     alpha : float, default=0.001
-        Weight decay, less than 1, of the decoder's residual network, and of those layers of the encoder's that have more
-        than 256 inputs: at each step their weights and biases shrink by `alpha` times the learning rate over its peak,
-        apart from what the optimizer does [7]_. Nothing else shrinks. The steps of the optimizer have to outweigh it: with
-        a much smaller `learning_rate_init`, lower both.
+        Weight decay, less than 1, of the decoder's residual network, and of those layers of the
+        encoder's that have more than 256 inputs: at each step their weights and biases shrink by
+        `alpha` times the learning rate over its peak, apart from what the optimizer does [7]_.
+        Nothing else shrinks. The steps of the optimizer have to outweigh it: with a much smaller
+        `learning_rate_init`, lower both.
     batch_size : int, default=128
         Rows in a gradient step; at most the number of training rows.
     max_iter : int or "auto", default="auto"
-        Number of epochs, which is the length of the learning-rate schedule. 0 is probabilistic PCA itself; "auto" is as
-        many as make 3000 gradient steps, but 5 to 300.
+        Number of epochs, which is the length of the learning-rate schedule. 0 is probabilistic PCA
+        itself; "auto" is as many as make 3000 gradient steps, but 5 to 300.
     validation_fraction : float, "auto" or None, default="auto"
-        Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient steps (the PCA is of
-        all rows). "auto" is a tenth, but no more than 2000 rows. None chooses on the training rows. Unused where `fit` is
-        given `X_val`.
+        Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient
+        steps (the PCA is of all rows). "auto" is a tenth, but no more than 2000 rows. None chooses
+        on the training rows. Unused where `fit` is given `X_val`.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights, the validation rows, the batches and the draws.
     device : str or torch.device, default="auto"
@@ -121,7 +133,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     Attributes
     ----------
     image_shape_ : tuple of int or None
-        Height, width and, where the images have a third axis, channels; None where rows are no images.
+        Height, width and, where the images have a third axis, channels; None where rows are no
+        images.
     n_components_ : int
         Length of the code.
     n_features_in_ : int
@@ -131,12 +144,14 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     mean_ : ndarray of shape (`n_features_in_`,)
         Mean of each feature of X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
-        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them); only where the codes are
-        ordered.
+        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them);
+        only where the codes are ordered.
     noise_variance_ : float
-        Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood only.
+        Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood
+        only.
     kl_per_component_ : ndarray of shape (`n_components_`,)
-        Mean over the rows of X of the divergence from the prior of each component, in nats: what it tells of a row.
+        Mean over the rows of X of the divergence from the prior of each component, in nats: what it
+        tells of a row.
     n_active_components_ : int
         Number of components that tell more than 0.01 nats.
     n_iter_ : int
@@ -144,10 +159,11 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     best_iter_ : int
         Epoch kept; 0 is the start.
     loss_curve_ : list of float
-        Training loss of each epoch: minus the bound, with `beta`, in nats a row, by the draws of training, over the rows
-        that have a part in it.
+        Training loss of each epoch: minus the bound, with `beta`, in nats a row, by the draws of
+        training, over the rows that have a part in it.
     validation_scores_ : list of float
-        Bound of the validation rows after each epoch, with `beta`, in nats a row; from draws that all rows and epochs share.
+        Bound of the validation rows after each epoch, with `beta`, in nats a row; from draws that
+        all rows and epochs share.
     baseline_score_ : float
         The same of epoch 0.
     net_ : skorch.NeuralNet
@@ -162,15 +178,16 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     Notes
     -----
-    The scale of a row's density is that of the data: `score` in nats is comparable between densities of the same rows. Where
-    the rows fill fewer dimensions than they have features and codes have components, the density is degenerate: the noise
-    variance ends at 1e-9 of the mean feature variance, and the score says more of that limit than of the rows. A warning
-    says so.
+    The scale of a row's density is that of the data: `score` in nats is comparable between
+    densities of the same rows. Where the rows fill fewer dimensions than they have features and
+    codes have components, the density is degenerate: the noise variance ends at 1e-9 of the mean
+    feature variance, and the score says more of that limit than of the rows. A warning says so.
 
-    A Gaussian density that starts as PCA is a mixture: ``1 / (n + 1)`` of it, for n training rows, is the probabilistic PCA
-    of the start, of which V holds the components, and so stays; v has no linear part then. This costs other rows next to
-    nothing, and no row scores more than ``log(n + 1)`` below PCA: without it, a row far from all that training has seen
-    costs the more, the smaller the noise variance has become.
+    A Gaussian density that starts as PCA is a mixture: ``1 / (n + 1)`` of it, for n training rows,
+    is the probabilistic PCA of the start, of which V holds the components, and so stays; v has no
+    linear part then. This costs other rows next to nothing, and no row scores more than ``log(n +
+    1)`` below PCA: without it, a row far from all that training has seen costs the more, the
+    smaller the noise variance has become.
 
     The variance v stays below 1, the prior's: ``sigmoid`` of what the encoder gives.
 
@@ -284,7 +301,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     def _make_standardizers(self, samples, moments):
         self._check_likelihood(moments, "X")
-        return self._likelihood.standardizers(moments, lambda moments: self._make_standardizer(moments, "X"))
+        return self._likelihood.standardizers(
+            moments, lambda moments: self._make_standardizer(moments, "X")
+        )
 
     def _check_samples(self, moments, name, standardizer):
         self._check_likelihood(moments, name)
@@ -294,7 +313,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         self._likelihood.check(moments.low.min(), moments.high.max(), name, "likelihood='gaussian'")
 
     def _max_components(self, n_samples):
-        return max(1, min(self.n_features_in_ // 2, n_samples - 1))  # near the number of features the density degenerates
+        # Near the number of features the density degenerates.
+        return max(1, min(self.n_features_in_ // 2, n_samples - 1))
 
     def _make_spec(self, **common):
         return VAESpec(
@@ -320,7 +340,11 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     def _describe(self, data):
         """Say what carries information, and warn of a density or a code that does not."""
-        X, module, likelihood = data.linear.source.to_array(), self._model.module, self._model.spec.likelihood
+        X, module, likelihood = (
+            data.linear.source.to_array(),
+            self._model.module,
+            self._model.spec.likelihood,
+        )
         kl = self._model.apply(lambda module, u: module.inference(u).kl(), X)
         self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
         n_active = _count_active(self.kl_per_component_)
@@ -333,7 +357,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             )
             return
         if self._model.spec.is_anchored:
-            n_started = _count_active(-logsigmoid(module.latent.logit) / 2)  # each by its divergence
+            # Each by its divergence.
+            n_started = _count_active(-logsigmoid(module.latent.logit) / 2)
         else:
             n_started = min(self.n_components_, self.n_features_in_, len(X) - 1)
         if n_active < n_started / 2:
@@ -404,8 +429,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Returns
         -------
         score : float
-            In nats a row; with the Gaussian likelihood comparable with the `score` of scikit-learn's PCA and
-            GaussianMixture, with "bernoulli" with other probabilities of binary rows.
+            In nats a row; with the Gaussian likelihood comparable with the `score` of
+            scikit-learn's PCA and GaussianMixture, with "bernoulli" with other probabilities of
+            binary rows.
         """
         scores = self.score_samples(X, n_importance_samples=n_importance_samples).astype(np.float64)
         if sample_weight is not None:
@@ -420,15 +446,16 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         X : array-like of shape (n_samples, n_features) or images
             Rows.
         n_importance_samples : int, default=None
-            None gives the evidence lower bound, its expectation by 64 draws of the code that are the same for all rows and
-            at each call, with exact moments, so that the start is exact. A number gives the importance-weighted bound [1]_
-            of that many draws, which comes near the log density itself as they become many.
+            None gives the evidence lower bound, its expectation by 64 draws of the code that are
+            the same for all rows and at each call, with exact moments, so that the start is exact.
+            A number gives the importance-weighted bound [1]_ of that many draws, which comes near
+            the log density itself as they become many.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,), of the dtype of X
-            In nats. With the Gaussian likelihood of a density over rows in the unit of X; with "bernoulli" of a probability,
-            where values between 0 and 1 count in part as both.
+            In nats. With the Gaussian likelihood of a density over rows in the unit of X; with
+            "bernoulli" of a probability, where values between 0 and 1 count in part as both.
 
         References
         ----------
@@ -438,7 +465,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         X = self._validate_samples(X)
         if n_importance_samples is not None:
             check_count("n_importance_samples", n_importance_samples)
-        self._model.spec.likelihood.check(X.min(), X.max(), "X", "an estimator with likelihood='gaussian'")
+        self._model.spec.likelihood.check(
+            X.min(), X.max(), "X", "an estimator with likelihood='gaussian'"
+        )
         scale, seeds = self._model.target_standardizer.scale, self._seeds
         objective = self._model.spec.build_negative_elbo(scale, seeds.draws, 1.0, _N_SCORE_PAIRS)
         if n_importance_samples is None:
@@ -459,7 +488,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         standardizers = self._model.standardizer, self._model.target_standardizer
         has_own_targets = standardizers[0] is not standardizers[1]
         needed = standardizers if has_own_targets else standardizers[:1]
-        return self._model.apply(log_density, X, prepare=lambda X: np.hstack([part.transform(X) for part in needed]))
+        return self._model.apply(
+            log_density, X, prepare=lambda X: np.hstack([part.transform(X) for part in needed])
+        )
 
     def sample(self, n_samples=1, random_state=None):
         """Rows from codes that are drawn from the prior.
@@ -474,11 +505,14 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features) or images
-            Mean of a row given its code, without the noise of `noise_variance_`: with "bernoulli", probabilities.
+            Mean of a row given its code, without the noise of `noise_variance_`: with "bernoulli",
+            probabilities.
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
-        return self.inverse_transform(check_random_state(random_state).normal(size=(n_samples, self.n_components_)))
+        return self.inverse_transform(
+            check_random_state(random_state).normal(size=(n_samples, self.n_components_))
+        )
 
     def interpolate(self, a, b, n_steps=10):
         """Rows on the way from one row to another: of codes at even steps between the means of theirs.
@@ -490,7 +524,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         b : array-like of shape (n_features,) or (1, n_features), or image
             The row to go to.
         n_steps : int, default=10
-            Number of rows that are given back, the reconstructions of both ends among them; at least 2.
+            Number of rows that are given back, the reconstructions of both ends among them; at
+            least 2.
 
         Returns
         -------
@@ -505,11 +540,14 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
     def _validate_sample(self, name, X):
         """One sample, given as `transform` takes samples or without their first axis."""
-        X = X.to_frame().T if hasattr(X, "to_frame") and hasattr(X, "index") else X  # a pandas Series
+        # A pandas Series.
+        X = X.to_frame().T if hasattr(X, "to_frame") and hasattr(X, "index") else X
         X = X if len(getattr(X, "shape", ())) > 1 else np.asarray(X)
         X = X[None] if len(X.shape) == 1 or tuple(X.shape) == self.image_shape_ else X
         if X.shape[0] != 1:
-            raise ValueError(f"{name} has shape {X.shape}: give one row of {self.n_features_in_} values, or one image.")
+            raise ValueError(
+                f"{name} has shape {X.shape}: give one row of {self.n_features_in_} values, or one image."
+            )
         return self._validate_samples(X)
 
 

@@ -15,12 +15,19 @@ def _make(n_components=3, **parameters):
 
 def _forward_by_hand(estimator, X):
     """Codes and reconstruction of an estimator with one hidden layer of logistic units."""
-    weights = {name: w.detach().numpy().astype(float) for name, w in estimator.net_.module_.named_parameters()}
+    weights = {
+        name: w.detach().numpy().astype(float)
+        for name, w in estimator.net_.module_.named_parameters()
+    }
 
     def path(side, x):
-        hidden = expit(x @ weights[f"{side}.residual.0.weight"].T + weights[f"{side}.residual.0.bias"])
+        hidden = expit(
+            x @ weights[f"{side}.residual.0.weight"].T + weights[f"{side}.residual.0.bias"]
+        )
         y = hidden @ weights[f"{side}.residual.2.weight"].T + weights[f"{side}.residual.2.bias"]
-        return y + x @ weights[f"{side}.linear.weight"].T if f"{side}.linear.weight" in weights else y
+        return (
+            y + x @ weights[f"{side}.linear.weight"].T if f"{side}.linear.weight" in weights else y
+        )
 
     scale = np.sqrt(X.var(axis=0).mean())
     codes = path("encoder", (X - X.mean(axis=0)) / scale)
@@ -30,8 +37,15 @@ def _forward_by_hand(estimator, X):
 @pytest.mark.parametrize("init", ["pca", "random"])
 def test_trained_network_by_hand(cancer, init):
     X = cancer * 3 + 1
-    parameters = {"hidden_layer_sizes": (20,), "activation": "logistic", "output_activation": "identity", "init": init}
-    estimator = _make(learning_rate_init=3e-2, max_iter=30, validation_fraction=None, **parameters).fit(X)
+    parameters = {
+        "hidden_layer_sizes": (20,),
+        "activation": "logistic",
+        "output_activation": "identity",
+        "init": init,
+    }
+    estimator = _make(
+        learning_rate_init=3e-2, max_iter=30, validation_fraction=None, **parameters
+    ).fit(X)
     assert estimator.best_iter_ > 0
     codes, X_hat = _forward_by_hand(estimator, X)
     np.testing.assert_allclose(estimator.transform(X), codes, atol=1e-6)
@@ -39,16 +53,32 @@ def test_trained_network_by_hand(cancer, init):
 
 
 def test_clipped_output_is_the_unclipped_one_within_the_range_of_the_data(cancer):
-    parameters = {"hidden_layer_sizes": (20,), "activation": "logistic", "output_activation": "clip"}
-    estimator = _make(learning_rate_init=3e-2, max_iter=30, validation_fraction=None, **parameters).fit(cancer)
+    parameters = {
+        "hidden_layer_sizes": (20,),
+        "activation": "logistic",
+        "output_activation": "clip",
+    }
+    estimator = _make(
+        learning_rate_init=3e-2, max_iter=30, validation_fraction=None, **parameters
+    ).fit(cancer)
     assert estimator.best_iter_ > 0
-    expected = np.clip(_forward_by_hand(estimator, cancer)[1], cancer.min(axis=0), cancer.max(axis=0))
+    expected = np.clip(
+        _forward_by_hand(estimator, cancer)[1], cancer.min(axis=0), cancer.max(axis=0)
+    )
     np.testing.assert_allclose(estimator.reconstruct(cancer), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("sizes", "widths"),
-    [((), []), ((7,), [7]), ((9, 5), [9, 5]), ([9, 5], [9, 5]), (np.array([9, 5]), [9, 5]), (range(4, 6), [4, 5]), (7, [7])],
+    [
+        ((), []),
+        ((7,), [7]),
+        ((9, 5), [9, 5]),
+        ([9, 5], [9, 5]),
+        (np.array([9, 5]), [9, 5]),
+        (range(4, 6), [4, 5]),
+        (7, [7]),
+    ],
     ids=str,
 )
 def test_hidden_layers(digits, sizes, widths):
@@ -82,13 +112,22 @@ def test_start_is_pca_with_every_activation_and_depth(cancer):
     expected = PCA(3, svd_solver="full").fit_transform(cancer)
     for activation in ("gelu", "identity", "logistic", "relu", "silu", "tanh"):
         for sizes in ((), (5,), (8, 4)):
-            estimator = _make(activation=activation, hidden_layer_sizes=sizes, max_iter=0).fit(cancer)
-            np.testing.assert_allclose(estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max())
+            estimator = _make(activation=activation, hidden_layer_sizes=sizes, max_iter=0).fit(
+                cancer
+            )
+            np.testing.assert_allclose(
+                estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max()
+            )
 
 
 def test_linear_network_stays_at_pcas_optimum(cancer):
     """No linear autoencoder beats PCA on the rows that it is fitted to."""
-    parameters = {"hidden_layer_sizes": (), "output_activation": "identity", "validation_fraction": None, "max_iter": 20}
+    parameters = {
+        "hidden_layer_sizes": (),
+        "output_activation": "identity",
+        "validation_fraction": None,
+        "max_iter": 20,
+    }
     estimator = _make(**parameters).fit(cancer)
     optimum = PCA(3, svd_solver="full").fit(cancer).explained_variance_ratio_.sum()
     assert estimator.score(cancer) == pytest.approx(optimum, abs=1e-5)
@@ -101,7 +140,9 @@ def test_textbook_network_is_not_anchored(digits):
     assert not np.allclose(estimator.transform(digits), other.transform(digits))
 
 
-@pytest.mark.parametrize("parameters", [{"output_activation": "sigmoid"}, {"loss": "log_loss"}], ids=str)
+@pytest.mark.parametrize(
+    "parameters", [{"output_activation": "sigmoid"}, {"loss": "log_loss"}], ids=str
+)
 def test_sigmoid_output_lies_in_the_unit_interval_and_trains(digits, parameters):
     X = digits / 16
     estimator = _make(init="random", max_iter=30, learning_rate_init=1e-2, **parameters).fit(X)
@@ -116,10 +157,17 @@ def test_sigmoid_output_lies_in_the_unit_interval_and_trains(digits, parameters)
 def test_log_loss_curve_is_binary_cross_entropy(digits):
     """One batch of all rows: the first loss is measured before the first step, on the start."""
     X = digits / 16
-    parameters = {"init": "random", "loss": "log_loss", "validation_fraction": None, "batch_size": 1000}
+    parameters = {
+        "init": "random",
+        "loss": "log_loss",
+        "validation_fraction": None,
+        "batch_size": 1000,
+    }
     X_hat = _make(max_iter=0, **parameters).fit(X).reconstruct(X)
     expected = -(X * np.log(X_hat) + (1 - X) * np.log(1 - X_hat)).mean()
-    assert _make(max_iter=1, **parameters).fit(X).loss_curve_[0] == pytest.approx(expected, rel=1e-5)
+    assert _make(max_iter=1, **parameters).fit(X).loss_curve_[0] == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_absolute_error_trains(cancer):
@@ -134,7 +182,9 @@ def test_absolute_error_trains(cancer):
 
 def test_bounds_pay_on_images(digits):
     clipped, free = (
-        _make(4, output_activation=output_activation, max_iter=10).fit(digits[100:]).score(digits[:100])
+        _make(4, output_activation=output_activation, max_iter=10)
+        .fit(digits[100:])
+        .score(digits[:100])
         for output_activation in ("auto", "identity")
     )
     assert clipped > free

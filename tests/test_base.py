@@ -42,7 +42,9 @@ def fitted(digits):
 
 
 def _table(n, p, offset, dtype):
-    X = np.random.default_rng(0).normal(size=(n, p)) * np.linspace(3, 0.5, p) + np.linspace(-2, 2, p)
+    X = np.random.default_rng(0).normal(size=(n, p)) * np.linspace(3, 0.5, p) + np.linspace(
+        -2, 2, p
+    )
     return (X + offset).astype(dtype)
 
 
@@ -93,7 +95,9 @@ def test_start_scores_as_pca(start):
 
 def test_start_has_the_subspace_of_pca(start):
     _, estimator, pca = start
-    axes = estimator.inverse_transform(np.eye(5) * 3) - estimator.inverse_transform(np.zeros((1, 5)))
+    axes = estimator.inverse_transform(np.eye(5) * 3) - estimator.inverse_transform(
+        np.zeros((1, 5))
+    )
     assert subspace_angles(axes.T, pca.components_.T).max() < 1e-5
 
 
@@ -101,7 +105,12 @@ def test_start_has_the_mean_of_pca(start):
     _, estimator, pca = start
     np.testing.assert_allclose(estimator.mean_, pca.mean_, rtol=1e-12)
     assert (estimator.n_components_, estimator.n_features_in_) == (5, pca.n_features_in_)
-    assert (estimator.n_iter_, estimator.best_iter_, estimator.loss_curve_, estimator.validation_scores_) == (0, 0, [], [])
+    assert (
+        estimator.n_iter_,
+        estimator.best_iter_,
+        estimator.loss_curve_,
+        estimator.validation_scores_,
+    ) == (0, 0, [], [])
 
 
 def test_start_with_bounds_is_pca_clipped_to_them(digits):
@@ -127,7 +136,9 @@ def test_columns_without_a_bound_are_not_clipped(cancer):
     expected = pca.inverse_transform(pca.transform(cancer * 9))
     # Some columns of counts have a floor.
     floored = (cancer == cancer.min(axis=0)).mean(axis=0) < 0.05
-    np.testing.assert_allclose(estimator.reconstruct(cancer * 9)[:, floored], expected[:, floored], atol=1e-3)
+    np.testing.assert_allclose(
+        estimator.reconstruct(cancer * 9)[:, floored], expected[:, floored], atol=1e-3
+    )
     assert floored.sum() > 20
 
 
@@ -140,7 +151,9 @@ def test_as_many_components_as_features_or_more_lose_nothing(rng, n_components):
     np.testing.assert_array_equal(estimator.transform(X)[:, 5:], 0)
 
 
-@pytest.mark.parametrize(("n_features", "expected"), [(1, 1), (2, 1), (3, 1), (9, 4), (64, 32), (100, 32)])
+@pytest.mark.parametrize(
+    ("n_features", "expected"), [(1, 1), (2, 1), (3, 1), (9, 4), (64, 32), (100, 32)]
+)
 def test_auto_is_half_of_the_features_up_to_32(rng, n_features, expected):
     estimator = _make("auto", max_iter=0).fit(rng.normal(size=(120, n_features)))
     assert estimator.n_components_ == expected
@@ -154,7 +167,9 @@ def test_score_is_r2(fitted, digits, rng):
     X_hat = fitted.inverse_transform(fitted.transform(digits))
     weights = rng.uniform(size=len(digits))
     assert fitted.score(digits) == pytest.approx(_r2(digits, X_hat), abs=1e-9)
-    assert fitted.score(digits, sample_weight=weights) == pytest.approx(_r2(digits, X_hat, weights), abs=1e-9)
+    assert fitted.score(digits, sample_weight=weights) == pytest.approx(
+        _r2(digits, X_hat, weights), abs=1e-9
+    )
     assert fitted.score(digits, np.zeros(len(digits))) == fitted.score(digits)
 
 
@@ -162,13 +177,17 @@ def test_score_samples_is_minus_the_mean_squared_error(fitted, digits):
     scores = fitted.score_samples(digits)
     X_hat = fitted.inverse_transform(fitted.transform(digits))
     np.testing.assert_allclose(
-        scores, [-np.mean((x - x_hat) ** 2) for x, x_hat in zip(digits, X_hat, strict=True)], rtol=1e-9
+        scores,
+        [-np.mean((x - x_hat) ** 2) for x, x_hat in zip(digits, X_hat, strict=True)],
+        rtol=1e-9,
     )
     assert scores.argmin() == np.square(digits - X_hat).sum(axis=1).argmax()
 
 
 def test_reconstruct_is_inverse_transform_of_transform(fitted, digits):
-    np.testing.assert_allclose(fitted.reconstruct(digits), fitted.inverse_transform(fitted.transform(digits)), atol=1e-9)
+    np.testing.assert_allclose(
+        fitted.reconstruct(digits), fitted.inverse_transform(fitted.transform(digits)), atol=1e-9
+    )
 
 
 def test_relu_codes_are_in_the_unit_of_the_data_and_come_back(digits):
@@ -176,16 +195,26 @@ def test_relu_codes_are_in_the_unit_of_the_data_and_come_back(digits):
     estimator = _make(4, **parameters).fit(digits)
     codes = estimator.transform(digits)
     assert codes.min() == 0
-    np.testing.assert_allclose(estimator.inverse_transform(codes), estimator.reconstruct(digits), atol=1e-9)
+    np.testing.assert_allclose(
+        estimator.inverse_transform(codes), estimator.reconstruct(digits), atol=1e-9
+    )
 
 
 # Data types and containers
 
 
-@pytest.mark.parametrize("method", ["transform", "inverse_transform", "reconstruct", "score_samples"])
+@pytest.mark.parametrize(
+    "method", ["transform", "inverse_transform", "reconstruct", "score_samples"]
+)
 @pytest.mark.parametrize(
     ("dtype_in", "dtype_out"),
-    [(np.float32, np.float32), (np.float64, np.float64), (np.int64, np.float64), (np.uint8, np.float64), (np.float16, None)],
+    [
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+        (np.int64, np.float64),
+        (np.uint8, np.float64),
+        (np.float16, None),
+    ],
 )
 def test_floats_keep_their_type(fitted, digits, method, dtype_in, dtype_out):
     X = digits[:20, :4] if method == "inverse_transform" else digits[:20]
@@ -202,7 +231,12 @@ def test_input_is_left_as_it_was(digits, dtype, order):
     estimator = _make().fit(X, X_val=X_val)
     codes = estimator.transform(X)
     codes_before = codes.copy()
-    estimator.inverse_transform(codes), estimator.reconstruct(X), estimator.score(X), estimator.score_samples(X)
+    (
+        estimator.inverse_transform(codes),
+        estimator.reconstruct(X),
+        estimator.score(X),
+        estimator.score_samples(X),
+    )
     np.testing.assert_array_equal(X, before)
     np.testing.assert_array_equal(codes, codes_before)
 
@@ -218,21 +252,31 @@ def test_read_only_memmaps(digits, tmp_path):
     np.save(tmp_path / "X.npy", digits)
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
     estimator = _make().fit(X, X_val=X[:30])
-    np.testing.assert_array_equal(estimator.transform(X), _make().fit(digits, X_val=digits[:30]).transform(digits))
+    np.testing.assert_array_equal(
+        estimator.transform(X), _make().fit(digits, X_val=digits[:30]).transform(digits)
+    )
     codes = estimator.transform(X)
     codes.setflags(write=False)
-    np.testing.assert_allclose(estimator.inverse_transform(codes), estimator.reconstruct(X), atol=1e-9)
+    np.testing.assert_allclose(
+        estimator.inverse_transform(codes), estimator.reconstruct(X), atol=1e-9
+    )
     estimator.score(X), estimator.score_samples(X)
 
 
 def test_results_can_be_written_to(fitted, digits):
-    for result in (fitted.transform(digits), fitted.reconstruct(digits), fitted.inverse_transform(np.zeros((2, 4)))):
+    for result in (
+        fitted.transform(digits),
+        fitted.reconstruct(digits),
+        fitted.inverse_transform(np.zeros((2, 4))),
+    ):
         result += 1
 
 
 def _frame(library, X):
     columns = [f"pixel{i}" for i in range(X.shape[1])]
-    return pd.DataFrame(X, columns=columns) if library == "pandas" else pl.DataFrame(X, schema=columns)
+    return (
+        pd.DataFrame(X, columns=columns) if library == "pandas" else pl.DataFrame(X, schema=columns)
+    )
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
@@ -241,12 +285,21 @@ def test_data_frames(digits, library):
     estimator = _make().fit(frame, X_val=frame[:30])
     expected = _make().fit(digits, X_val=digits[:30])
     assert list(estimator.feature_names_in_) == [f"pixel{i}" for i in range(64)]
-    assert list(estimator.get_feature_names_out()) == ["autoencodertransformer0", "autoencodertransformer1"]
-    np.testing.assert_allclose(estimator.transform(frame), expected.transform(digits), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(estimator.reconstruct(frame), expected.reconstruct(digits), rtol=1e-6, atol=1e-6)
+    assert list(estimator.get_feature_names_out()) == [
+        "autoencodertransformer0",
+        "autoencodertransformer1",
+    ]
+    np.testing.assert_allclose(
+        estimator.transform(frame), expected.transform(digits), rtol=1e-6, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        estimator.reconstruct(frame), expected.reconstruct(digits), rtol=1e-6, atol=1e-6
+    )
     codes = estimator.set_output(transform=library).transform(frame)
     assert list(codes.columns) == ["autoencodertransformer0", "autoencodertransformer1"]
-    np.testing.assert_allclose(estimator.inverse_transform(codes), expected.reconstruct(digits), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        estimator.inverse_transform(codes), expected.reconstruct(digits), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_data_frames_with_other_columns_are_refused(digits):
@@ -260,7 +313,9 @@ def test_data_frames_with_other_columns_are_refused(digits):
 
 def test_many_rows_go_through_in_pieces(digits, fitted):
     X = np.tile(digits, (8, 1))  # more rows than go through at once
-    np.testing.assert_allclose(fitted.transform(X), np.tile(fitted.transform(digits), (8, 1)), atol=1e-9)
+    np.testing.assert_allclose(
+        fitted.transform(X), np.tile(fitted.transform(digits), (8, 1)), atol=1e-9
+    )
 
 
 # Copies and files
@@ -270,7 +325,12 @@ def test_many_rows_go_through_in_pieces(digits, fitted):
 def trained(request, digits):
     parameters = {
         "default": {},
-        "textbook": {"init": "random", "activation": "relu", "code_activation": "relu", "output_activation": "identity"},
+        "textbook": {
+            "init": "random",
+            "activation": "relu",
+            "code_activation": "relu",
+            "output_activation": "identity",
+        },
         "sigmoid": {"init": "random", "loss": "log_loss", "hidden_layer_sizes": (12, 8)},
     }[request.param]
     return _make(3, **parameters).fit(digits / 16)
@@ -311,7 +371,11 @@ def test_copies_do_not_follow_the_parameters_set_after_the_fit(trained, digits, 
     X = digits / 16
     changed = copy.deepcopy(trained)
     changed.set_params(
-        n_components=7, hidden_layer_sizes=(3,), activation="tanh", output_activation="identity", loss="squared_error"
+        n_components=7,
+        hidden_layer_sizes=(3,),
+        activation="tanh",
+        output_activation="identity",
+        loss="squared_error",
     )
     twin = COPIES[way](changed, tmp_path)
     np.testing.assert_array_equal(twin.reconstruct(X), trained.reconstruct(X))
@@ -366,7 +430,9 @@ def test_another_process_gives_the_same_to_the_last_bit(digits, tmp_path):
         "numpy.save(folder + '/X_hat.npy', estimator.reconstruct(numpy.load(folder + '/X.npy')))"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, cwd=ROOT, env=environment)
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], check=True, cwd=ROOT, env=environment
+    )
     np.testing.assert_array_equal(np.load(tmp_path / "X_hat.npy"), trained.reconstruct(X))
 
 
@@ -389,7 +455,16 @@ def test_clone_is_unfitted(trained):
         lambda estimator, X: estimator.history_,
         lambda estimator, X: estimator.get_feature_names_out(),
     ],
-    ids=["transform", "inverse_transform", "reconstruct", "score", "score_samples", "summary", "history_", "names"],
+    ids=[
+        "transform",
+        "inverse_transform",
+        "reconstruct",
+        "score",
+        "score_samples",
+        "summary",
+        "history_",
+        "names",
+    ],
 )
 def test_unfitted_estimators_say_so(digits, use):
     with pytest.raises(NotFittedError, match="AutoencoderTransformer instance is not fitted yet"):
@@ -427,8 +502,14 @@ BAD_X = {
     "strings": (np.array([["a", "b"]] * 10), "could not convert string to float"),
     "complex": (X_SMALL + 1j, "Complex data not supported"),
     "1e200": (X_SMALL * 1e200, "X has values too large to train on.*StandardScaler"),
-    "float32 that overflows": (np.float32([[-3e38, 1]] * 9 + [[3e38, 2]]), "X has values too large to train on"),
-    "one value of 1e200": (_with(X_SMALL, 1e200), "X has values too large to train on.*StandardScaler"),
+    "float32 that overflows": (
+        np.float32([[-3e38, 1]] * 9 + [[3e38, 2]]),
+        "X has values too large to train on",
+    ),
+    "one value of 1e200": (
+        _with(X_SMALL, 1e200),
+        "X has values too large to train on.*StandardScaler",
+    ),
 }
 BAD_X_VAL = {
     "width": (X_SMALL[:, :3], "X_val has 3 features, but X has 6"),
@@ -444,7 +525,10 @@ BAD_PARAMETERS = [
     ({"n_components": True}, "n_components.*True"),
     ({"max_iter": True}, "max_iter=True is no number"),
     ({"batch_size": True}, "batch_size=True is no number"),
-    ({"optimizer": torch.optim.Optimizer}, "optimizer=<class .*'adam' or a class such as torch.optim.SGD"),
+    (
+        {"optimizer": torch.optim.Optimizer},
+        "optimizer=<class .*'adam' or a class such as torch.optim.SGD",
+    ),
     ({"skorch_callbacks": [3]}, "skorch_callbacks holds 3: give callbacks of skorch"),
     ({"device": "meta"}, "device='meta' is not available here"),
     ({"n_components": "many"}, "'n_components'.*'auto'.*Got 'many'"),
@@ -479,14 +563,23 @@ BAD_PARAMETERS = [
     ({"hidden_layer_sizes": 0}, "'hidden_layer_sizes'.*Got 0"),
     ({"hidden_layer_sizes": True}, "hidden_layer_sizes.*True.*integers"),
     ({"hidden_layer_sizes": None}, "'hidden_layer_sizes'.*Got None"),
-    ({"code_activation": "relu"}, "code_activation='relu'.*init='random' or choose another code_activation"),
-    ({"output_activation": "sigmoid"}, "output_activation='sigmoid'.*init='random' or choose another output_activation"),
+    (
+        {"code_activation": "relu"},
+        "code_activation='relu'.*init='random' or choose another code_activation",
+    ),
+    (
+        {"output_activation": "sigmoid"},
+        "output_activation='sigmoid'.*init='random' or choose another output_activation",
+    ),
     ({"loss": "log_loss"}, "loss='log_loss'.*init='random' or choose another loss"),
     (
         {"init": "random", "loss": "log_loss", "output_activation": "clip"},
         "loss='log_loss'.*output_activation='sigmoid'.*'clip'",
     ),
-    ({"init": "random", "loss": "log_loss", "output_activation": "identity"}, "loss='log_loss'.*'sigmoid'.*'identity'"),
+    (
+        {"init": "random", "loss": "log_loss", "output_activation": "identity"},
+        "loss='log_loss'.*'sigmoid'.*'identity'",
+    ),
     ({"init": "random", "loss": "log_loss"}, r"X must lie in \[0, 1\].*MinMaxScaler"),
     ({"init": "random", "output_activation": "sigmoid"}, r"X must lie in \[0, 1\].*MinMaxScaler"),
 ]
@@ -498,7 +591,13 @@ def _bad_fits():
     for name, (X_val, message) in BAD_X_VAL.items():
         yield pytest.param({}, X_SMALL, X_val, message, id=f"X_val {name}")
     for parameters, message in BAD_PARAMETERS:
-        yield pytest.param(parameters, X_SMALL, None, message, id=" ".join(f"{k}={v}" for k, v in parameters.items()))
+        yield pytest.param(
+            parameters,
+            X_SMALL,
+            None,
+            message,
+            id=" ".join(f"{k}={v}" for k, v in parameters.items()),
+        )
 
 
 BAD_FITS = list(_bad_fits())
@@ -554,7 +653,9 @@ def test_codes_that_are_none_are_refused(fitted, codes, message):
 
 @pytest.mark.parametrize("method", ["transform", "reconstruct", "score", "score_samples"])
 def test_rows_of_another_width_are_refused(fitted, digits, method):
-    with pytest.raises(ValueError, match="X has 63 features, but AutoencoderTransformer is expecting 64"):
+    with pytest.raises(
+        ValueError, match="X has 63 features, but AutoencoderTransformer is expecting 64"
+    ):
         getattr(fitted, method)(digits[:, 1:])
 
 
@@ -572,7 +673,9 @@ def test_constant_data_are_reconstructed(value, output_activation):
     estimator = _make(output_activation=output_activation).fit(X)
     np.testing.assert_allclose(estimator.reconstruct(X), X, rtol=1e-12)
     np.testing.assert_allclose(estimator.transform(X), 0, atol=1e-6)
-    assert np.isfinite([estimator.baseline_score_, *estimator.validation_scores_, *estimator.loss_curve_]).all()
+    assert np.isfinite(
+        [estimator.baseline_score_, *estimator.validation_scores_, *estimator.loss_curve_]
+    ).all()
 
 
 def test_an_offset_of_ten_million_does_not_matter(cancer):
@@ -629,15 +732,22 @@ def test_an_interrupted_fit_propagates_and_fits_nothing(digits, event, error):
 @pytest.mark.parametrize(("event", "error"), INTERRUPTIONS)
 def test_an_interrupted_fit_leaves_the_earlier_fit(digits, cancer, event, error):
     estimator = _make(3, max_iter=5).fit(digits)
-    codes, score, history = estimator.transform(digits), estimator.score(digits), list(estimator.history_)
-    estimator.set_params(n_components=2, hidden_layer_sizes=(7,), skorch_callbacks=[_raise_in(event, error("stop"))])
+    codes, score, history = (
+        estimator.transform(digits),
+        estimator.score(digits),
+        list(estimator.history_),
+    )
+    estimator.set_params(
+        n_components=2, hidden_layer_sizes=(7,), skorch_callbacks=[_raise_in(event, error("stop"))]
+    )
     with pytest.raises(error, match="stop"):
         estimator.fit(cancer)
     np.testing.assert_array_equal(estimator.transform(digits), codes)
     assert (estimator.score(digits), list(estimator.history_)) == (score, history)
     assert (estimator.n_components_, estimator.n_features_in_) == (3, 64)
     np.testing.assert_array_equal(
-        pickle.loads(pickle.dumps(estimator.set_params(skorch_callbacks=None))).transform(digits), codes
+        pickle.loads(pickle.dumps(estimator.set_params(skorch_callbacks=None))).transform(digits),
+        codes,
     )
 
 

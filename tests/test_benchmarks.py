@@ -37,14 +37,18 @@ def digits_split():
 def _quick(command, out, *arguments):
     """Rows of the CSV that the quick form of a command writes."""
     before = set(out.glob("*.csv"))
-    importlib.import_module(f"benchmarks.{command}").main(["--quick", "--out", str(out), *arguments])
+    importlib.import_module(f"benchmarks.{command}").main(
+        ["--quick", "--out", str(out), *arguments]
+    )
     (path,) = set(out.glob("*.csv")) - before
     return report.read_csv(path)
 
 
 def _pca_r2(X_train, X_test, depth):
     pca = PCA(depth, svd_solver="full").fit(X_train)
-    return r2_score(X_test, pca.inverse_transform(pca.transform(X_test)), multioutput="variance_weighted")
+    return r2_score(
+        X_test, pca.inverse_transform(pca.transform(X_test)), multioutput="variance_weighted"
+    )
 
 
 def _by(rows, *columns):
@@ -60,7 +64,12 @@ def test_main_job_is_the_comparison_by_depth(monkeypatch, capsys):
     with pytest.raises(ZeroDivisionError):
         run.main([])
     (options,) = given
-    assert (options.dataset, options.epochs, options.evaluate, options.out) == ("digits", "auto", "test", report.RESULTS)
+    assert (options.dataset, options.epochs, options.evaluate, options.out) == (
+        "digits",
+        "auto",
+        "test",
+        report.RESULTS,
+    )
 
 
 def test_depth(out, digits_split, capsys):
@@ -71,7 +80,9 @@ def test_depth(out, digits_split, capsys):
     assert (out / "depth_digits_test_quick.png").read_bytes().startswith(b"\x89PNG")
     X_train, X_test = digits_split[:2]
     found = _by(rows, "method", "depth")
-    assert found.keys() == {(m, d) for m in ("PCA", "skae", "skae conv", "skae ordered", "skae VAE") for d in (2, 8)}
+    assert found.keys() == {
+        (m, d) for m in ("PCA", "skae", "skae conv", "skae ordered", "skae VAE") for d in (2, 8)
+    }
     for (method, depth), row in found.items():
         expected = _pca_r2(X_train, X_test, depth)
         assert 1 - row["mse"] / X_test.var(axis=0).mean() == pytest.approx(row["r2"], abs=1e-4)
@@ -121,7 +132,9 @@ def test_downstream(out, digits_split):
         coded = classifier.fit(codes[0], y_train).score(codes[1], y_test)
         assert rows["PCA", 8][name] == pytest.approx(coded, abs=0.005)
         row = rows["skae conv", 8]
-        assert row[f"difference_{name}"] == pytest.approx(row[name] - rows["PCA", 8][name], abs=1e-5)
+        assert row[f"difference_{name}"] == pytest.approx(
+            row[name] - rows["PCA", 8][name], abs=1e-5
+        )
     assert len(rows) == 1 + 5 * 2
     assert (out / "downstream_digits_test_quick.png").exists()
 
@@ -175,7 +188,9 @@ def test_epochs(out, digits_split):
     }
     X_test, y_test = digits_split[1], digits_split[3]
     firsts = X_test[[np.flatnonzero(y_test == digit)[0] for digit in range(10)]]
-    np.testing.assert_allclose(images.unpack(originals["images"]).reshape(10, 64), firsts, atol=0.5 / 31 + 1e-6)
+    np.testing.assert_allclose(
+        images.unpack(originals["images"]).reshape(10, 64), firsts, atol=0.5 / 31 + 1e-6
+    )
     for row in rows:
         assert len(str(row["losses"]).split()) == 1
         assert len(row["scores"].split()) == 2
@@ -199,7 +214,9 @@ def test_denoising(out, digits_split, kind):
     else:
         inside = (X_test > 0.4) & (X_test < 0.6)  # where noise of 0.5 is clipped on both sides
         assert (damaged[inside] - X_test[inside]).std() == pytest.approx(0.4, abs=0.05)
-    assert error["damaged images", None] == pytest.approx(np.square(damaged - X_test).mean(), rel=1e-4)
+    assert error["damaged images", None] == pytest.approx(
+        np.square(damaged - X_test).mean(), rel=1e-4
+    )
     pca = PCA(8).fit(X_train)
     expected = np.square(pca.inverse_transform(pca.transform(damaged)) - X_test).mean()
     assert error["PCA", "depth 8"] == pytest.approx(expected, rel=1e-3)
@@ -217,7 +234,9 @@ def test_masked_cells(out):
 @pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
 def test_densities_of_images(out, digits_split):
     scores = {row["method"]: row["score"] for row in _quick("density", out)}
-    assert scores["PCA"] == pytest.approx(PCA(3).fit(digits_split[0]).score(digits_split[1]), abs=0.1)
+    assert scores["PCA"] == pytest.approx(
+        PCA(3).fit(digits_split[0]).score(digits_split[1]), abs=0.1
+    )
     assert scores["PCA by skae"] == pytest.approx(scores["PCA"], rel=1e-3)
     assert len(scores) == 6
 
@@ -230,12 +249,16 @@ def test_densities_of_tables(out):
         assert abs(row["per_feature"]) < 1e-4
 
 
-@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning", "ignore:.*Maximum iterations")
+@pytest.mark.filterwarnings(
+    "ignore:.*components are in use:UserWarning", "ignore:.*Maximum iterations"
+)
 def test_samples(out):
     shares = {row["method"]: row["certain"] for row in _quick("samples", out)}
     assert (out / "samples_digits_test_quick.png").exists()
     assert all(0 <= share <= 1 for share in shares.values())
-    assert shares["held-out images"] > max(0.7, *(shares[name] for name in shares if name != "held-out images"))
+    assert shares["held-out images"] > max(
+        0.7, *(shares[name] for name in shares if name != "held-out images")
+    )
     assert {"PCA, Gaussian", "PCA, mixture of 10", "skae"} <= shares.keys()
 
 
@@ -333,7 +356,9 @@ def test_the_code_of_a_result_is_all_that_makes_it():
 
 def test_what_is_given_goes_before_what_is_quick():
     made = options.parser("", datasets=("digits", "mnist"))
-    parsed = options.parse(made, ["--quick", "--epochs", "7"], quick={"epochs": 1, "seed": 3}, mnist={})
+    parsed = options.parse(
+        made, ["--quick", "--epochs", "7"], quick={"epochs": 1, "seed": 3}, mnist={}
+    )
     assert (parsed.epochs, parsed.seed, parsed.suffix) == (7, 3, "test_quick")
 
 
@@ -345,7 +370,9 @@ def test_test_images_of_mnist_are_not_looked_at_by_default():
 
 def test_images_in_a_csv_are_those_that_went_in(tmp_path, rng):
     X = rng.uniform(-0.1, 1.1, size=(3, 4 * 5 * 3))
-    report.write_csv(tmp_path / "a.csv", [{"images": images.pack(X, (4, 5, 3)), "n": 3, "empty": None}])
+    report.write_csv(
+        tmp_path / "a.csv", [{"images": images.pack(X, (4, 5, 3)), "n": 3, "empty": None}]
+    )
     (row,) = report.read_csv(tmp_path / "a.csv")
     found = images.unpack(row["images"])
     assert found.shape == (3, 4, 5, 3)
@@ -361,13 +388,26 @@ def test_the_report_is_made_of_the_results_in_the_repository():
 
 
 def test_sections_show_what_the_csv_has(tmp_path):
-    rows = [{"method": m, "depth": d, "r2": r2} for m, d, r2 in (("PCA", 2, 0.5), ("PCA", 4, 0.75), ("skae", 2, 0.625))]
+    rows = [
+        {"method": m, "depth": d, "r2": r2}
+        for m, d, r2 in (("PCA", 2, 0.5), ("PCA", 4, 0.75), ("skae", 2, 0.625))
+    ]
     report.write_csv(tmp_path / "made.csv", rows)
     (tmp_path / "2_second.md").write_text('{{ value("made", "r2", method="skae") | form(".2f") }}')
-    (tmp_path / "1_first.md").write_text('{{ table("made", rows="depth", columns="method", values="r2", form=".3f") }}')
+    (tmp_path / "1_first.md").write_text(
+        '{{ table("made", rows="depth", columns="method", values="r2", form=".3f") }}'
+    )
     text = write_report.render(tmp_path, tmp_path)
-    lines = [line.strip("|").replace(" ", "").split("|") for line in text.splitlines() if line.startswith("|")]
-    assert [lines[0], *lines[2:]] == [["depth", "PCA", "skae"], ["2", "0.500", "0.625"], ["4", "0.750", ""]]
+    lines = [
+        line.strip("|").replace(" ", "").split("|")
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+    assert [lines[0], *lines[2:]] == [
+        ["depth", "PCA", "skae"],
+        ["2", "0.500", "0.625"],
+        ["4", "0.750", ""],
+    ]
     assert text.endswith("0.62\n")
 
 
@@ -381,7 +421,9 @@ def test_sections_show_what_the_csv_has(tmp_path):
     ],
 )
 def test_sections_cannot_show_what_is_not_there(tmp_path, template, error):
-    report.write_csv(tmp_path / "made.csv", [{"method": m, "depth": 2, "r2": 0.5} for m in ("PCA", "skae")])
+    report.write_csv(
+        tmp_path / "made.csv", [{"method": m, "depth": 2, "r2": 0.5} for m in ("PCA", "skae")]
+    )
     (tmp_path / "section.md").write_text(template)
     with pytest.raises((ValueError, FileNotFoundError), match=error):
         write_report.render(tmp_path, tmp_path)

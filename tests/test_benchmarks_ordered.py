@@ -15,7 +15,9 @@ from benchmarks import report
 
 def _quick(command, out, *arguments):
     """Rows of the CSV that the quick form of a command writes."""
-    importlib.import_module(f"benchmarks.{command}").main(["--quick", "--out", str(out), *arguments])
+    importlib.import_module(f"benchmarks.{command}").main(
+        ["--quick", "--out", str(out), *arguments]
+    )
     (path,) = out.glob("*.csv")
     return report.read_csv(path)
 
@@ -28,7 +30,9 @@ def _reconstruct(pca, X, depth):
 
 def test_prefixes_of_images(tmp_path):
     error = {(row["depth"], row["method"]): row for row in _quick("ordered", tmp_path)}
-    assert error.keys() == {(depth, method) for depth in (2, 4) for method in ("PCA", "skae", "skae ordered")}
+    assert error.keys() == {
+        (depth, method) for depth in (2, 4) for method in ("PCA", "skae", "skae ordered")
+    }
     X_train, X_test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
     for depth in (2, 4):
         expected = np.square(_reconstruct(PCA(4).fit(X_train), X_test, depth) - X_test).mean()
@@ -44,7 +48,10 @@ def test_curve_of_pca(seed):
 
     X, X_test = train_test_split(load_wine().data, random_state=seed)
     pca = PCA(5).fit(X)
-    expected = [r2_score(X_test, _reconstruct(pca, X_test, k), multioutput="variance_weighted") for k in range(1, 6)]
+    expected = [
+        r2_score(X_test, _reconstruct(pca, X_test, k), multioutput="variance_weighted")
+        for k in range(1, 6)
+    ]
     np.testing.assert_allclose(_pca_curve(pca, X_test), expected, rtol=1e-9)
 
 
@@ -59,12 +66,18 @@ def test_prefixes_of_tables(tmp_path):
 
 
 def test_depth_of_a_share(tmp_path):
-    rows = {row["dataset"]: row for row in _quick("ordered", tmp_path, "--dataset", "tabular", "--question", "share")}
+    rows = {
+        row["dataset"]: row
+        for row in _quick("ordered", tmp_path, "--dataset", "tabular", "--question", "share")
+    }
     X, _ = train_test_split(load_breast_cancer().data, test_size=0.25, random_state=0)
     X, X_val = train_test_split(StandardScaler().fit_transform(X), test_size=0.1, random_state=0)
     row = rows["breast_cancer"]
     assert row["depth_pca"] == PCA(0.9).fit(X).n_components_
-    scores = [r2_score(X_val, _reconstruct(PCA(30).fit(X), X_val, k), multioutput="variance_weighted") for k in range(1, 31)]
+    scores = [
+        r2_score(X_val, _reconstruct(PCA(30).fit(X), X_val, k), multioutput="variance_weighted")
+        for k in range(1, 31)
+    ]
     assert row["depth_pca_by_rule"] == 1 + np.flatnonzero(np.array(scores) >= 0.9)[0]
     assert row["most_over_pca_by_rule"] <= 0
 
@@ -75,7 +88,9 @@ def test_cost(tmp_path):
     assert fits[0]["ratio"] == 1
     assert fits[1]["ratio"] == pytest.approx(fits[1]["seconds"] / fits[0]["seconds"], rel=1e-4)
     for way in ("a fit for each depth", "one ordered fit"):
-        assert 0.3 < rows[f"accuracy, {way}", 2]["accuracy"] < rows[f"accuracy, {way}", 4]["accuracy"]
+        assert (
+            0.3 < rows[f"accuracy, {way}", 2]["accuracy"] < rows[f"accuracy, {way}", 4]["accuracy"]
+        )
     sweeps = ("a search for each depth", "one search over all depths", "one ordered fit")
     searched, search, ordered = (rows[f"sweep, {sweep}", None] for sweep in sweeps)
     assert searched["seconds"] > 0

@@ -12,7 +12,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 LIBRARIES = {"PyOD": "pyod", "pythae AE": "pythae", "pythae VAE": "pythae", "Keras": "keras"}
-REQUIRED = ["textbook loop", "skorch", "skorch, Adam", "MLPRegressor"]  # of what skae itself requires
+# Of what skae itself requires.
+REQUIRED = ["textbook loop", "skorch", "skorch, Adam", "MLPRegressor"]
 
 
 def _module(name):
@@ -26,7 +27,9 @@ def _rows(path):
 
 def _split():
     """Training and test images of the digits, as the benchmarks have them."""
-    return train_test_split((load_digits().data / 16).astype(np.float32), test_size=0.25, random_state=0)
+    return train_test_split(
+        (load_digits().data / 16).astype(np.float32), test_size=0.25, random_state=0
+    )
 
 
 def _pca_errors(depth, X_train, X_test):
@@ -50,10 +53,18 @@ def test_time_to_quality_is_compared(tmp_path, monkeypatch, capsys):
     expected = _pca_errors(16, *_split()).mean()
     assert errors["PCA", "0"] == pytest.approx(expected, rel=1e-4)
     skae = {(name, epochs) for name in ("skae", "skae, own layers") for epochs in "12"}
-    assert errors.keys() == {("PCA", "0"), *skae, *((name, epochs) for name in peers for epochs in "12")}
+    assert errors.keys() == {
+        ("PCA", "0"),
+        *skae,
+        *((name, epochs) for name in peers for epochs in "12"),
+    }
     assert all(errors[point] < expected for point in skae)
     (absent,) = (row for row in rows if row["method"] == "absent")
-    assert (absent["note"], absent["mse"], absent["seconds"]) == ("not installed: No module named 'nothing'", "", "")
+    assert (absent["note"], absent["mse"], absent["seconds"]) == (
+        "not installed: No module named 'nothing'",
+        "",
+        "",
+    )
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     ratios = _rows(tmp_path / "time_to_quality_digits_test_ratios.csv")
     assert len(ratios) == 4
@@ -61,7 +72,9 @@ def test_time_to_quality_is_compared(tmp_path, monkeypatch, capsys):
     for row in ratios:
         assert row["question"] in printed
         # nan, where the error is not reached, is unlike itself
-        assert float(row["ratio"]) == pytest.approx(float(row["seconds"]) / float(row["reference"]), rel=1e-3, nan_ok=True)
+        assert float(row["ratio"]) == pytest.approx(
+            float(row["seconds"]) / float(row["reference"]), rel=1e-3, nan_ok=True
+        )
 
 
 def test_seconds_to_an_error_are_those_of_the_quickest_fit():
@@ -112,7 +125,9 @@ def _check_curve(name, X_train, X_test):
     curve = peers.Curve(X_test)
     peers.PEERS[name](X_train, (32,), 8, 3, 0, curve)
     assert [point.epochs for point in curve.points] == [1, 2, 3]
-    seconds, errors = ([getattr(point, field) for point in curve.points] for field in ("seconds", "mse"))
+    seconds, errors = (
+        [getattr(point, field) for point in curve.points] for field in ("seconds", "mse")
+    )
     assert 0 < seconds[0] < seconds[1] < seconds[2]
     assert errors[2] < errors[0]
     assert errors[2] < np.square(X_test - X_train.mean()).mean() * 2
@@ -149,43 +164,65 @@ def _error(network, X):
 
 def test_engine_is_measured(tmp_path, monkeypatch):
     engine = _module("engine")
-    monkeypatch.setattr(engine, "IMPORTED", {"nothing": "pass", "something": "import json"})  # skae takes seconds
+    # Skae takes seconds.
+    monkeypatch.setattr(engine, "IMPORTED", {"nothing": "pass", "something": "import json"})
     engine.main(["--quick", "--out", str(tmp_path)])
     rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}
     seconds = {what: float(row["seconds"]) for what, row in rows.items()}
     assert float(rows["hand-written loop"]["ratio"]) == 1
     for what, row in rows.items():
-        assert float(row["ratio"]) == pytest.approx(seconds[what] / seconds["hand-written loop"], rel=1e-3)
+        assert float(row["ratio"]) == pytest.approx(
+            seconds[what] / seconds["hand-written loop"], rel=1e-3
+        )
         over_default = seconds[what] / seconds["hand-written loop, default Adam"]
         assert float(row["over_default_adam"]) == pytest.approx(over_default, rel=1e-3)
-    ours = {"skae", "skae, one thread", "skae, torch.optim.Adam", "skae, batches four times as large"}
-    assert ours | {"skorch's defaults", "MLPRegressor", "textbook loop, default Adam"} <= rows.keys()
+    ours = {
+        "skae",
+        "skae, one thread",
+        "skae, torch.optim.Adam",
+        "skae, batches four times as large",
+    }
+    assert (
+        ours | {"skorch's defaults", "MLPRegressor", "textbook loop, default Adam"} <= rows.keys()
+    )
 
     used = {(row["dtype"], row["what"]): row for row in _rows(tmp_path / "engine_use.csv")}
     for dtype in ("float32", "float64"):
         for way, bare in (("transform", "module.encode"), ("inverse_transform", "module.decode")):
-            rates = {what: float(used[dtype, what]["rows_per_second"]) for what in (way, bare, f"PCA.{way}")}
+            rates = {
+                what: float(used[dtype, what]["rows_per_second"])
+                for what in (way, bare, f"PCA.{way}")
+            }
             for what, rate in rates.items():
-                assert float(used[dtype, what]["ratio"]) == pytest.approx(rates[bare] / rate, rel=1e-3)
+                assert float(used[dtype, what]["ratio"]) == pytest.approx(
+                    rates[bare] / rate, rel=1e-3
+                )
     kept = used["", "pickle"]
     # linear and residual paths, there and back: 64 -> 16 and 64 -> 256 -> 16
     n_weights = 2 * 64 * 16 + (64 + 1) * 256 + (256 + 1) * 16 + (16 + 1) * 256 + (256 + 1) * 64
     assert int(kept["weight_bytes"]) == 4 * n_weights
     assert 4 * n_weights < int(kept["bytes"]) < 1.1 * 4 * n_weights + 50_000
-    assert {row["what"] for row in used.values() if row["case"] == "import"} == {"nothing", "something"}
+    assert {row["what"] for row in used.values() if row["case"] == "import"} == {
+        "nothing",
+        "something",
+    }
 
 
 def test_the_hand_written_loop_can_have_the_default_optimiser(monkeypatch):
     loops = _module("loops")
     settings, make = [], torch.optim.Adam
-    monkeypatch.setattr(torch.optim, "Adam", lambda *args, **given: settings.append(given) or make(*args, **given))
+    monkeypatch.setattr(
+        torch.optim, "Adam", lambda *args, **given: settings.append(given) or make(*args, **given)
+    )
     for fused in (True, False):
         loops.hand_written(_split()[0], loops.dense, 4, 512, 1, fused=fused)
     assert [given["fused"] for given in settings] == [True, None]  # None leaves the choice to torch
 
 
 def test_the_reference_network_is_compared(tmp_path):
-    _module("reference").main(["--quick", "--learning-rate-init", "0.002", "--label", "slow", "--out", str(tmp_path)])
+    _module("reference").main(
+        ["--quick", "--learning-rate-init", "0.002", "--label", "slow", "--out", str(tmp_path)]
+    )
     rows = {row["method"]: row for row in _rows(tmp_path / "reference_digits_validation_slow.csv")}
     X_train, X_val = train_test_split(_split()[0], test_size=0.25, random_state=0)
     expected = _pca_errors(30, X_train, X_val).sum(axis=1).mean()

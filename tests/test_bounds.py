@@ -23,17 +23,31 @@ def _column(n_samples, n_on_bound):
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
     ("n_samples", "n_on_bound", "is_bound"),
-    [(100, 5, True), (100, 4, False), (1000, 50, True), (1000, 49, False), (20, 5, True), (20, 4, False), (200, 9, False)],
+    [
+        (100, 5, True),
+        (100, 4, False),
+        (1000, 50, True),
+        (1000, 49, False),
+        (20, 5, True),
+        (20, 4, False),
+        (200, 9, False),
+    ],
 )
-def test_a_side_is_bounded_where_five_percent_and_five_samples_sit_on_it(n_samples, n_on_bound, is_bound, sign):
+def test_a_side_is_bounded_where_five_percent_and_five_samples_sit_on_it(
+    n_samples, n_on_bound, is_bound, sign
+):
     lower, upper = bounds(sign * _column(n_samples, n_on_bound)[:, None])
     expected = {1: (0 if is_bound else -INF, INF), -1: (-INF, 0 if is_bound else INF)}[sign]
     assert (lower[0], upper[0]) == expected
 
 
 @pytest.mark.parametrize("side", ["lower", "upper"])
-@pytest.mark.parametrize(("n_sharing", "is_shared"), [(1, False), (2, False), (3, True), (4, True), (6, True)])
-def test_an_extreme_shared_by_half_of_the_features_bounds_all_of_them(n_sharing, is_shared, side, rng):
+@pytest.mark.parametrize(
+    ("n_sharing", "is_shared"), [(1, False), (2, False), (3, True), (4, True), (6, True)]
+)
+def test_an_extreme_shared_by_half_of_the_features_bounds_all_of_them(
+    n_sharing, is_shared, side, rng
+):
     X = rng.uniform(1, 2, size=(200, 6))
     X[0, :n_sharing] = 0  # one sample each: too few to be a bound by themselves
     lower, upper = bounds(X) if side == "lower" else (-b for b in reversed(bounds(-X)))
@@ -63,7 +77,11 @@ def test_no_feature_varies():
 
 
 def test_heavy_tails_stay_free_beside_a_bounded_column(rng):
-    X = np.c_[rng.standard_cauchy(500), rng.lognormal(sigma=2, size=500), np.clip(rng.normal(size=500), -1, 1)]
+    X = np.c_[
+        rng.standard_cauchy(500),
+        rng.lognormal(sigma=2, size=500),
+        np.clip(rng.normal(size=500), -1, 1),
+    ]
     lower, upper = bounds(X)
     np.testing.assert_array_equal(lower, [-INF, -INF, -1])
     np.testing.assert_array_equal(upper, [INF, INF, 1])
@@ -102,7 +120,9 @@ def clip():
 def test_clip_is_numpys(clip, training, rng):
     x = 3 * rng.normal(size=(20, 3)).astype(np.float32)
     expected = np.clip(x, [-1, -INF, 0], [1, 2, INF])
-    np.testing.assert_array_equal(clip.train(training)(torch.from_numpy(x)).numpy(), expected.astype(np.float32))
+    np.testing.assert_array_equal(
+        clip.train(training)(torch.from_numpy(x)).numpy(), expected.astype(np.float32)
+    )
 
 
 def test_gradient_passes_the_clip_unchanged(clip):
@@ -120,7 +140,11 @@ def test_error_beyond_a_bound_is_measured_at_the_bound(clip):
     assert torch.equal(x.grad, torch.tensor([[1.5, 0.0, -8.0]]))
 
 
-@pytest.mark.parametrize(("name", "function"), [("identity", lambda x: x), ("clip", lambda x: x), ("sigmoid", expit)])
+@pytest.mark.parametrize(
+    ("name", "function"), [("identity", lambda x: x), ("clip", lambda x: x), ("sigmoid", expit)]
+)
 def test_outputs_before_bounds_are_set(name, function):
     x = np.linspace(-30, 30, 12).reshape(4, 3)
-    np.testing.assert_allclose(OUTPUTS[name](3)(torch.from_numpy(x)).numpy(), function(x), rtol=1e-12)
+    np.testing.assert_allclose(
+        OUTPUTS[name](3)(torch.from_numpy(x)).numpy(), function(x), rtol=1e-12
+    )

@@ -58,7 +58,9 @@ class Recorder:
         self.events.append(("begin", context.task_name, context.task_id))
         self.told.append((X, y, metadata))
 
-    def on_fit_task_end(self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None):
+    def on_fit_task_end(
+        self, estimator, context, *, X=None, y=None, metadata=None, fitted_estimator=None
+    ):
         self.events.append(("end", context.task_name, context.task_id))
         self.told.append((X, y, metadata))
         if context.task_name != "epoch":
@@ -74,7 +76,10 @@ def _fit(estimator, X, *callbacks, **parameters):
 
 
 def _left_over(estimator):
-    return {name for name in vars(estimator) if "callback" in name} - {"_skl_callbacks", "skorch_callbacks"}
+    return {name for name in vars(estimator) if "callback" in name} - {
+        "_skl_callbacks",
+        "skorch_callbacks",
+    }
 
 
 # What callbacks are told
@@ -85,7 +90,13 @@ def test_an_epoch_is_a_subtask(digits, estimator):
     recorder = Recorder()
     fitted = _fit(estimator, digits, recorder)
     epochs = [(event, "epoch", i) for i in range(4) for event in ("begin", "end")]
-    assert recorder.events == [("setup", "fit", 4), ("begin", "fit", 0), *epochs, ("end", "fit", 0), ("teardown", "fit", 4)]
+    assert recorder.events == [
+        ("setup", "fit", 4),
+        ("begin", "fit", 0),
+        *epochs,
+        ("end", "fit", 0),
+        ("teardown", "fit", 4),
+    ]
     assert all(X is digits and y is digits and metadata is None for X, y, metadata in recorder.told)
     assert not _left_over(fitted)
 
@@ -107,8 +118,13 @@ def test_the_target_of_pairs_is_told(digits):
     recorder, monitor = Recorder(), ScoringMonitor(scoring={"score": None})
     noisy = digits + np.random.default_rng(0).normal(size=digits.shape)
     estimator = _fit_pairs(noisy, digits, recorder, monitor)
-    assert all(X is noisy and y is digits and metadata["X_target"] is digits for X, y, metadata in recorder.told)
-    assert monitor.get_logs().data[0]["score"] == pytest.approx(estimator.score(noisy, X_target=digits))
+    assert all(
+        X is noisy and y is digits and metadata["X_target"] is digits
+        for X, y, metadata in recorder.told
+    )
+    assert monitor.get_logs().data[0]["score"] == pytest.approx(
+        estimator.score(noisy, X_target=digits)
+    )
 
 
 def _fit_pairs(X, X_target, *callbacks):
@@ -125,7 +141,9 @@ def test_without_epochs_only_the_fit_is_told(digits):
     recorder, monitor = Recorder(), ScoringMonitor(scoring={"r2": reconstruction_score})
     estimator = _fit(ESTIMATORS["dense"], digits, recorder, monitor, max_iter=0)
     assert [event for event, _, _ in recorder.events] == ["setup", "begin", "end", "teardown"]
-    assert [row["r2"] for row in monitor.get_logs().data] == [pytest.approx(estimator.score(digits))]
+    assert [row["r2"] for row in monitor.get_logs().data] == [
+        pytest.approx(estimator.score(digits))
+    ]
 
 
 # The estimator of an epoch
@@ -168,7 +186,14 @@ def test_the_estimator_of_an_epoch_is_as_if_fit_had_stopped_there(digits, estima
         np.testing.assert_array_equal(snapshot.transform(digits), stopped.transform(digits))
         assert snapshot.score(digits) == stopped.score(digits)
         assert set(vars(stopped)) == set(vars(snapshot)) - _left_over(snapshot)
-        for name in ("n_iter_", "best_iter_", "loss_curve_", "validation_scores_", "baseline_score_", "n_components_"):
+        for name in (
+            "n_iter_",
+            "best_iter_",
+            "loss_curve_",
+            "validation_scores_",
+            "baseline_score_",
+            "n_components_",
+        ):
             assert getattr(snapshot, name) == getattr(stopped, name), name
         assert [len(snapshot.history_), snapshot.net_.module_.training] == [epoch, False]
 
@@ -202,7 +227,8 @@ def test_estimators_of_epochs_warn_of_nothing(name):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _fit(ESTIMATORS[name], X, Recorder(), **parameters)
-    assert [warning.filename for warning in caught] == [__file__]  # the fit's own, which points to its caller
+    # The fit's own, which points to its caller.
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_names_of_columns_and_images_are_kept(digits):
@@ -222,26 +248,40 @@ def test_a_callback_that_asks_to_stop_stops(digits, estimator):
     stopped = _fit(estimator, digits, recorder)
     assert stopped.n_iter_ == len(stopped.loss_curve_) == len(stopped.history_) == 2
     assert recorder.events[-3:] == [("end", "epoch", 1), ("end", "fit", 0), ("teardown", "fit", 4)]
-    stopping = EarlyStopping(monitor="valid_loss", patience=1, threshold=10.0, sink=lambda message: None)
+    stopping = EarlyStopping(
+        monitor="valid_loss", patience=1, threshold=10.0, sink=lambda message: None
+    )
     by_skorch = clone(estimator).set_params(skorch_callbacks=[stopping]).fit(digits)
     assert by_skorch.n_iter_ == 2
     # With a callback of skorch the parameters are no parts of a vector, and the optimiser rounds in another way.
-    stopped = _fit(clone(estimator).set_params(skorch_callbacks=[Callback()]), digits, Recorder(stop_after=2))
+    stopped = _fit(
+        clone(estimator).set_params(skorch_callbacks=[Callback()]), digits, Recorder(stop_after=2)
+    )
     np.testing.assert_array_equal(stopped.transform(digits), by_skorch.transform(digits))
 
 
 def test_a_stop_keeps_the_best_epoch_until_then(cancer):
     parameters = {"learning_rate_init": 3e-3, "max_iter": 20, "batch_size": 8, "n_components": 5}
-    best = AutoencoderTransformer(**COMMON | parameters).fit(cancer[:24], X_val=cancer[100:300]).best_iter_
-    stopped = AutoencoderTransformer(**COMMON | parameters).set_callbacks(Recorder(stop_after=best + 2))
+    best = (
+        AutoencoderTransformer(**COMMON | parameters)
+        .fit(cancer[:24], X_val=cancer[100:300])
+        .best_iter_
+    )
+    stopped = AutoencoderTransformer(**COMMON | parameters).set_callbacks(
+        Recorder(stop_after=best + 2)
+    )
     stopped.fit(cancer[:24], X_val=cancer[100:300])
     assert 0 < stopped.best_iter_ == best
     assert stopped.n_iter_ == best + 2
-    assert stopped.score(cancer[100:300]) == pytest.approx(max(stopped.validation_scores_), abs=1e-5)
+    assert stopped.score(cancer[100:300]) == pytest.approx(
+        max(stopped.validation_scores_), abs=1e-5
+    )
 
 
 def test_a_stop_by_skorch_ends_the_epoch_too(digits):
-    stopping = EarlyStopping(monitor="valid_loss", patience=1, threshold=10.0, sink=lambda message: None)
+    stopping = EarlyStopping(
+        monitor="valid_loss", patience=1, threshold=10.0, sink=lambda message: None
+    )
     recorder = Recorder()
     _fit(ESTIMATORS["dense"], digits, recorder, skorch_callbacks=[stopping])
     assert [event for event, task, _ in recorder.events if task == "epoch"] == ["begin", "end"] * 2
@@ -253,13 +293,18 @@ def test_an_epoch_that_is_not_finite_has_no_estimator(digits):
         _fit(ESTIMATORS["dense"], digits, recorder, learning_rate_init=1e30)
     assert caught[0].filename == __file__
     assert recorder.snapshots[-1] is None
-    assert recorder.events[-3:-1] == [("end", "epoch", len(recorder.snapshots) - 1), ("end", "fit", 0)]
+    assert recorder.events[-3:-1] == [
+        ("end", "epoch", len(recorder.snapshots) - 1),
+        ("end", "fit", 0),
+    ]
 
 
 # Failures
 
 
-@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()], ids=["error", "interrupt"])
+@pytest.mark.parametrize(
+    "error", [ValueError("broken"), KeyboardInterrupt()], ids=["error", "interrupt"]
+)
 def test_a_failure_tears_down_and_leaves_the_estimator_as_it_was(digits, error):
     estimator = clone(ESTIMATORS["dense"]).fit(digits)
     codes, scores = estimator.transform(digits), estimator.validation_scores_
@@ -274,7 +319,9 @@ def test_a_failure_tears_down_and_leaves_the_estimator_as_it_was(digits, error):
     assert estimator._skl_callbacks == [recorder, bar]
     np.testing.assert_array_equal(estimator.transform(digits), codes)
     assert estimator.validation_scores_ is scores
-    assert not [thread for thread in threading.enumerate() if type(thread).__name__ == "RichProgressMonitor"]
+    assert not [
+        thread for thread in threading.enumerate() if type(thread).__name__ == "RichProgressMonitor"
+    ]
     recorder.error = None
     assert estimator.fit(digits).n_iter_ == 2
 
@@ -300,7 +347,9 @@ def test_callbacks_live_through_clone_pickle_and_refit(digits):
     np.testing.assert_array_equal(restored.transform(digits), estimator.transform(digits))
     assert len(restored._skl_callbacks[1].get_logs(select="all")) == 2
     restored.fit(digits)
-    assert [len(callback.get_logs(select="all")) for callback in (monitor, restored._skl_callbacks[1])] == [2, 3]
+    assert [
+        len(callback.get_logs(select="all")) for callback in (monitor, restored._skl_callbacks[1])
+    ] == [2, 3]
 
 
 def test_the_estimator_of_an_epoch_can_be_kept_in_a_file(digits):
@@ -317,7 +366,9 @@ def test_callbacks_of_a_step_are_told(digits, place):
     step = clone(ESTIMATORS["dense"]).set_callbacks(recorder)
     places = {
         "FeatureUnion": lambda: FeatureUnion([("codes", step), ("rows", "passthrough")]),
-        "ColumnTransformer": lambda: ColumnTransformer([("codes", step, slice(0, 32))], remainder="passthrough"),
+        "ColumnTransformer": lambda: ColumnTransformer(
+            [("codes", step, slice(0, 32))], remainder="passthrough"
+        ),
         "Pipeline": lambda: make_pipeline(StandardScaler(), step),
     }
     places[place]().fit(digits)
@@ -331,7 +382,11 @@ def terminal(monkeypatch):
     console, update = rich.get_console(), Progress.update
     before, written = dict(vars(console)), io.StringIO()
     rich.reconfigure(file=written, force_terminal=True, color_system=None, width=140, height=60)
-    monkeypatch.setattr(Progress, "update", lambda self, *args, **kwargs: update(self, *args, refresh=True, **kwargs))
+    monkeypatch.setattr(
+        Progress,
+        "update",
+        lambda self, *args, **kwargs: update(self, *args, refresh=True, **kwargs),
+    )
     yield written
     vars(console).clear()
     vars(console).update(before)
@@ -341,20 +396,35 @@ def test_progress_bars_show_epochs_within_folds_of_candidates(digits, terminal):
     pipeline = make_pipeline(StandardScaler(), clone(ESTIMATORS["dense"]))
     monitor = ScoringMonitor(scoring={"r2": reconstruction_score})
     pipeline[-1].set_callbacks(monitor)
-    search = GridSearchCV(pipeline, {"autoencodertransformer__n_components": [2, 4]}, cv=2, n_jobs=2)
+    search = GridSearchCV(
+        pipeline, {"autoencodertransformer__n_components": [2, 4]}, cv=2, n_jobs=2
+    )
     search.set_callbacks(ProgressBar(max_propagation_depth=2)).fit(digits)
 
-    frames = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame) for frame in terminal.getvalue().split("\r")]
+    frames = [
+        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame) for frame in terminal.getvalue().split("\r")
+    ]
     frames = [[line.rstrip() for line in frame.splitlines() if line.strip()] for frame in frames]
-    search_bars, bars = np.split([re.split(" +(?:━|[0-9]+%)", line)[0] for line in max(frames, key=len)], [2])
+    search_bars, bars = np.split(
+        [re.split(" +(?:━|[0-9]+%)", line)[0] for line in max(frames, key=len)], [2]
+    )
     assert list(search_bars) == ["GridSearchCV - fit", "  GridSearchCV - search #0"]
     steps = ["Pipeline - fit-transform-standardscaler | StandardScaler - fit #0"]
     steps += ["Pipeline - fit-final-estimator | AutoencoderTransformer - fit #1"]
-    fits = [f"GridSearchCV - candidate-split-evaluation | Pipeline - fit #{i}" for i in range(4)]  # two folds of two
+    # Two folds of two.
+    fits = [f"GridSearchCV - candidate-split-evaluation | Pipeline - fit #{i}" for i in range(4)]
     expected = [["    " + fit, *("      " + step for step in steps)] for fit in fits]
-    again = ["  GridSearchCV - refit-with-best-params | Pipeline - fit #1", *("    " + step for step in steps)]
+    again = [
+        "  GridSearchCV - refit-with-best-params | Pipeline - fit #1",
+        *("    " + step for step in steps),
+    ]
     assert sorted(bars.reshape(-1, 3).tolist()) == sorted([*expected, again])
-    shares = {line.split("%")[0].split()[-1] for frame in frames for line in frame if "AutoencoderTransformer" in line}
+    shares = {
+        line.split("%")[0].split()[-1]
+        for frame in frames
+        for line in frame
+        if "AutoencoderTransformer" in line
+    }
     assert shares >= {"25", "50", "75", "100"}
 
     rows = monitor.get_logs().data_as_pandas

@@ -12,7 +12,12 @@ from sklearn.utils import estimator_checks as checks
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
+from skae import (
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,12 +35,18 @@ class AddNoise:
 CONFIGURATIONS = [
     AutoencoderTransformer(),
     AutoencoderTransformer(init="random", code_activation="relu", max_iter=5),
-    AutoencoderTransformer(output_activation="clip", validation_fraction=None, activation="tanh", max_iter=5),
-    AutoencoderTransformer(hidden_layer_sizes=(), output_activation="identity", loss="absolute_error", max_iter=5),
+    AutoencoderTransformer(
+        output_activation="clip", validation_fraction=None, activation="tanh", max_iter=5
+    ),
+    AutoencoderTransformer(
+        hidden_layer_sizes=(), output_activation="identity", loss="absolute_error", max_iter=5
+    ),
     AutoencoderTransformer(3, hidden_layer_sizes=(20, 10), alpha=0.1, batch_size=7, max_iter=5),
     ConvAutoencoderTransformer(max_iter=5),
     ConvAutoencoderTransformer("spatial", channels=(4, 8), max_iter=5),
-    ConvAutoencoderTransformer(channels=(4, 8), downsampling="max_pool", upsampling="nearest", max_iter=5),
+    ConvAutoencoderTransformer(
+        channels=(4, 8), downsampling="max_pool", upsampling="nearest", max_iter=5
+    ),
     DenoisingAutoencoder(max_iter=5),
     DenoisingAutoencoder(corruption="gaussian", image_shape="auto", channels=(4, 8), max_iter=5),
     DenoisingAutoencoder(corruption=AddNoise(), max_iter=5),
@@ -45,11 +56,15 @@ CONFIGURATIONS = [
     DenoisingAutoencoder(0.5, max_iter=5),
     VAETransformer(max_iter=5),
     VAETransformer(0.5, max_iter=5),
-    VAETransformer(image_shape="auto", channels=(4, 8), init="random", output_activation="clip", max_iter=5),
+    VAETransformer(
+        image_shape="auto", channels=(4, 8), init="random", output_activation="clip", max_iter=5
+    ),
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning", "ignore:.*density is degenerate:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:.*components are in use:UserWarning", "ignore:.*density is degenerate:UserWarning"
+)
 @pytest.mark.filterwarnings("ignore:.*is not reached:UserWarning")
 @parametrize_with_checks(CONFIGURATIONS)
 def test_estimator(estimator, check):
@@ -63,10 +78,15 @@ EXPECTED_OF_PIPELINES = {"check_dont_overwrite_parameters", "check_estimators_ov
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_bernoulli_behind_a_scaler():
     """Data of the checks lie anywhere, those of the likelihood in [0, 1]."""
-    bernoulli = VAETransformer(likelihood="bernoulli", max_iter=5, random_state=0)  # the checks set it at the top only
-    results = checks.check_estimator(make_pipeline(MinMaxScaler(clip=True), bernoulli), on_fail=None, on_skip=None)
+    # The checks set it at the top only.
+    bernoulli = VAETransformer(likelihood="bernoulli", max_iter=5, random_state=0)
+    results = checks.check_estimator(
+        make_pipeline(MinMaxScaler(clip=True), bernoulli), on_fail=None, on_skip=None
+    )
     assert len(results) > 40
-    assert {result["check_name"] for result in results if result["status"] == "failed"} == EXPECTED_OF_PIPELINES
+    assert {
+        result["check_name"] for result in results if result["status"] == "failed"
+    } == EXPECTED_OF_PIPELINES
 
 
 # What sklearn/tests/test_common.py runs beside `parametrize_with_checks`.
@@ -129,6 +149,8 @@ def test_array_api_dispatch_changes_nothing():
     )
     environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", program]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "passed"

@@ -13,7 +13,9 @@ from skae import ConvAutoencoderTransformer, reconstruction_score
 
 
 def _make(n_components=4, **parameters):
-    return ConvAutoencoderTransformer(n_components, **{"channels": (4, 8), "max_iter": 2, "random_state": 0} | parameters)
+    return ConvAutoencoderTransformer(
+        n_components, **{"channels": (4, 8), "max_iter": 2, "random_state": 0} | parameters
+    )
 
 
 def _images(*shape, n=40):
@@ -36,7 +38,9 @@ def labels():
 @pytest.mark.parametrize("form", ["n-D", "flat"])
 def test_images_in_a_pipeline(images, labels, form):
     X = images if form == "n-D" else images.reshape(len(images), -1)
-    pipeline = make_pipeline(_make(16, max_iter=5), LogisticRegression(max_iter=1000)).fit(X[:200], labels[:200])
+    pipeline = make_pipeline(_make(16, max_iter=5), LogisticRegression(max_iter=1000)).fit(
+        X[:200], labels[:200]
+    )
     assert pipeline.score(X[200:], labels[200:]) > 0.8
 
 
@@ -44,7 +48,9 @@ def test_images_in_a_pipeline(images, labels, form):
 def test_search_over_depth(images, labels, form):
     X = images if form == "n-D" else images.reshape(len(images), -1)
     pipeline = make_pipeline(_make(), LogisticRegression(max_iter=1000))
-    search = GridSearchCV(pipeline, {"convautoencodertransformer__n_components": [2, 16]}, cv=2).fit(X, labels)
+    search = GridSearchCV(
+        pipeline, {"convautoencodertransformer__n_components": [2, 16]}, cv=2
+    ).fit(X, labels)
     assert search.best_params_ == {"convautoencodertransformer__n_components": 16}
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
@@ -61,7 +67,9 @@ def test_starts_as_pca(images, shape, n_components):
     rank = min(estimator.n_components_, 64)
     pca = PCA(rank, svd_solver="full").fit(rows)
     if n_components == 5:
-        np.testing.assert_allclose(estimator.transform(X), pca.transform(rows), atol=1e-5 * np.abs(rows).max())
+        np.testing.assert_allclose(
+            estimator.transform(X), pca.transform(rows), atol=1e-5 * np.abs(rows).max()
+        )
     expected = pca.inverse_transform(pca.transform(rows))
     np.testing.assert_allclose(estimator.reconstruct(X).reshape(len(X), -1), expected, atol=1e-4)
 
@@ -71,7 +79,9 @@ def test_keeps_the_best_epoch(images):
     estimator = _make(max_iter=4).fit(X, X_val=X_val)
     errors = X_val - estimator.reconstruct(X_val)
     score = 1 - np.square(errors).sum() / np.square(X_val - X_val.mean(axis=0)).sum()
-    assert score == pytest.approx(max(estimator.baseline_score_, *estimator.validation_scores_), abs=1e-5)
+    assert score == pytest.approx(
+        max(estimator.baseline_score_, *estimator.validation_scores_), abs=1e-5
+    )
     assert score > estimator.baseline_score_
 
 
@@ -81,15 +91,29 @@ def test_keeps_the_best_epoch(images):
 @pytest.mark.parametrize("upsampling", ["transpose", "nearest", "bilinear", "zeros"])
 @pytest.mark.parametrize("downsampling", ["stride", "max_pool"])
 @pytest.mark.parametrize(
-    ("shape", "code"), [((7, 5), 2 * 2 * 3), ((1, 9), 1 * 3 * 3), ((9, 1), 3 * 1 * 3), ((6, 5, 2), 2 * 2 * 3), ((1, 1), 3)]
+    ("shape", "code"),
+    [
+        ((7, 5), 2 * 2 * 3),
+        ((1, 9), 1 * 3 * 3),
+        ((9, 1), 3 * 1 * 3),
+        ((6, 5, 2), 2 * 2 * 3),
+        ((1, 1), 3),
+    ],
 )
 def test_any_size_comes_back(shape, code, downsampling, upsampling):
     X = _images(*shape)
-    parameters = {"downsampling": downsampling, "upsampling": upsampling, "channels": (2, 3), "max_iter": 1}
+    parameters = {
+        "downsampling": downsampling,
+        "upsampling": upsampling,
+        "channels": (2, 3),
+        "max_iter": 1,
+    }
     estimator = _make("spatial", **parameters).fit(X)
     assert estimator.transform(X).shape == (40, code)
     assert estimator.reconstruct(X).shape == X.shape
-    assert _make(2, init="random", **parameters).fit(X).inverse_transform(np.zeros((3, 2))).shape == (3, *shape)
+    assert _make(2, init="random", **parameters).fit(X).inverse_transform(
+        np.zeros((3, 2))
+    ).shape == (3, *shape)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
@@ -101,9 +125,16 @@ def test_kernel_size(kernel_size):
 
 def test_layers_beyond_those_of_the_encoder_do_not_double():
     X = _images(6, 6)
-    estimator = _make("spatial", channels=(4,), decoder_channels=(3, 2), init="random", max_iter=0).fit(X)
-    decoder = [row.shape for row in estimator.summary().rows if row.name.startswith("decoder") and len(row.shape) == 4]
-    assert decoder == [(4, 3, 3, 3), (2, 3, 3, 3), (1, 2, 3, 3)]  # transposed (in, out), then (out, in) twice
+    estimator = _make(
+        "spatial", channels=(4,), decoder_channels=(3, 2), init="random", max_iter=0
+    ).fit(X)
+    decoder = [
+        row.shape
+        for row in estimator.summary().rows
+        if row.name.startswith("decoder") and len(row.shape) == 4
+    ]
+    # Transposed (in, out), then (out, in) twice.
+    assert decoder == [(4, 3, 3, 3), (2, 3, 3, 3), (1, 2, 3, 3)]
     assert estimator.reconstruct(X).shape == X.shape
 
 
@@ -135,7 +166,8 @@ def test_channels_come_last():
     bias = estimator.net_.module_.encoder.residual[1].bias.detach().numpy()
     u = (X[0] - X.mean(axis=0)) / np.sqrt(X.var(axis=0).mean())
     padded = np.pad(u, ((1, 1), (1, 1), (0, 0)))
-    expected = np.einsum("oihw,hwi->o", weights, padded[:3, :3]) + bias  # the first output pixel, by hand
+    # The first output pixel, by hand.
+    expected = np.einsum("oihw,hwi->o", weights, padded[:3, :3]) + bias
     first = estimator.net_.module_.encoder.residual[:2].double()
     import torch
 
@@ -158,8 +190,16 @@ def test_frames_are_flat_rows(images):
 @pytest.mark.parametrize(
     ("parameters", "X", "message"),
     [
-        ({"image_shape": (7, 8)}, _images(64), r"image_shape=\(7, 8\) has 56 values, but the rows of X have 64"),
-        ({"image_shape": (7, 8)}, _images(8, 7), r"image_shape=\(7, 8\), but X holds images of shape \(8, 7\)"),
+        (
+            {"image_shape": (7, 8)},
+            _images(64),
+            r"image_shape=\(7, 8\) has 56 values, but the rows of X have 64",
+        ),
+        (
+            {"image_shape": (7, 8)},
+            _images(8, 7),
+            r"image_shape=\(7, 8\), but X holds images of shape \(8, 7\)",
+        ),
         ({"image_shape": (64,)}, _images(64), r"image_shape=\(64,\): give \(height, width\)"),
         ({"image_shape": (0, 64)}, _images(64), r"image_shape=\(0, 64\) holds 0"),
         ({}, _images(2, 2, 2, 2), "X has 5 dimensions"),
@@ -167,7 +207,11 @@ def test_frames_are_flat_rows(images):
         ({}, _images(3, 8, 8), r"looks like channels first.*X.transpose\(0, 2, 3, 1\)"),
         ({"channels": ()}, _images(64), r"channels=\(\) has no layer"),
         ({"channels": (4, 0)}, _images(64), r"channels=\(4, 0\) holds 0"),
-        ({"decoder_channels": ()}, _images(64), r"decoder_channels=\(\) makes a decoder of 1 layers"),
+        (
+            {"decoder_channels": ()},
+            _images(64),
+            r"decoder_channels=\(\) makes a decoder of 1 layers",
+        ),
         ({"kernel_size": 2}, _images(64), "kernel_size=2 is even"),
         ({"downsampling": "average"}, _images(64), "'downsampling'.*'max_pool'.*Got 'average'"),
         ({"upsampling": "cubic"}, _images(64), "'upsampling'.*'nearest'.*Got 'cubic'"),

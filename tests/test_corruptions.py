@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from skae._data.corruptions import CORRUPTIONS, Erasure, Function, GaussianNoise, JointMoments, Ranges, Replacement
+from skae._data.corruptions import (
+    CORRUPTIONS,
+    Erasure,
+    Function,
+    GaussianNoise,
+    JointMoments,
+    Ranges,
+    Replacement,
+)
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 
@@ -14,7 +22,11 @@ def _rng(seed=0):
 
 
 def _corruption(name, noise_level, *, n_features=4, image_shape=None, **values):
-    ranges = {"lower": np.full(n_features, -INF), "upper": np.full(n_features, INF), "fill": np.zeros(n_features)}
+    ranges = {
+        "lower": np.full(n_features, -INF),
+        "upper": np.full(n_features, INF),
+        "fill": np.zeros(n_features),
+    }
     ranges |= {"low": np.full(n_features, -1.0), "high": np.full(n_features, 1.0)}
     return CORRUPTIONS[name](noise_level, Ranges(**ranges | values, image_shape=image_shape))
 
@@ -35,7 +47,9 @@ def test_draws_are_new_at_each_call_and_seeded(name, dtype):
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))
 def test_a_level_of_zero_corrupts_nothing(name):
     X = _rng(1).uniform(size=(20, 36))
-    np.testing.assert_array_equal(_corruption(name, 0.0, n_features=36, image_shape=SHAPE)(X, _rng()), X)
+    np.testing.assert_array_equal(
+        _corruption(name, 0.0, n_features=36, image_shape=SHAPE)(X, _rng()), X
+    )
 
 
 def test_gaussian_noise_has_its_standard_deviation_in_the_units_of_the_data():
@@ -64,7 +78,9 @@ def test_masking_sets_its_fraction_to_the_fill_value(fraction):
 @pytest.mark.parametrize("fraction", [0.2, 1.0])
 def test_salt_and_pepper_sets_half_of_its_fraction_to_each_end(fraction):
     low, high = np.array([-1.0, -2.0, -3.0, -4.0]), np.array([1.0, 2.0, 3.0, 4.0])
-    corrupted = _corruption("salt_and_pepper", fraction, low=low, high=high)(np.zeros((10_000, 4)), _rng())
+    corrupted = _corruption("salt_and_pepper", fraction, low=low, high=high)(
+        np.zeros((10_000, 4)), _rng()
+    )
     for end in (low, high):
         np.testing.assert_allclose((corrupted == end).mean(axis=0), fraction / 2, atol=0.02)
     np.testing.assert_allclose((corrupted == 0).mean(), 1 - fraction, atol=0.02)
@@ -75,7 +91,9 @@ def test_salt_and_pepper_sets_half_of_its_fraction_to_each_end(fraction):
 def test_erase_sets_a_rectangle_of_its_fraction_in_all_channels(fraction, n_channels):
     shape = (20, 30, n_channels)
     n_features = int(np.prod(shape))
-    corruption = _corruption("erase", fraction, n_features=n_features, image_shape=shape, fill=np.full(n_features, 7.0))
+    corruption = _corruption(
+        "erase", fraction, n_features=n_features, image_shape=shape, fill=np.full(n_features, 7.0)
+    )
     erased = corruption(np.zeros((3000, n_features)), _rng()).reshape(3000, *shape) == 7
     assert (erased == erased[..., :1]).all()
     assert erased[..., 0].mean() == pytest.approx(fraction, rel=0.05)
@@ -84,7 +102,10 @@ def test_erase_sets_a_rectangle_of_its_fraction_in_all_channels(fraction, n_chan
         assert image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
     if fraction < 0.5:  # rectangles are everywhere, of both kinds
         assert erased[..., 0].any(axis=0).all()
-        heights, widths = erased[..., 0].any(axis=2).sum(axis=1) / 20, erased[..., 0].any(axis=1).sum(axis=1) / 30
+        heights, widths = (
+            erased[..., 0].any(axis=2).sum(axis=1) / 20,
+            erased[..., 0].any(axis=1).sum(axis=1) / 30,
+        )
         assert (heights > widths).any()
         assert (heights < widths).any()
 
@@ -115,7 +136,10 @@ def test_a_function_sees_float64_samples_in_the_units_and_the_form_of_the_data(s
 @pytest.mark.parametrize(
     ("corrupt", "message"),
     [
-        (lambda X, random_state: X[:, 1:], r"corruption=<lambda> made \(3, 3\) of an array of shape \(3, 4\)"),
+        (
+            lambda X, random_state: X[:, 1:],
+            r"corruption=<lambda> made \(3, 3\) of an array of shape \(3, 4\)",
+        ),
         (lambda X, random_state: X * np.nan, "corruption=<lambda> returned NaN or infinity"),
     ],
 )
@@ -135,13 +159,20 @@ def _moments(X, cross=True):
 def test_corruptions_are_made_from_the_ranges_of_the_data(is_bounded):
     X = np.array([[-1.0, 2.0, -9.0, 0.0], [3.0, 6.0, -5.0, 0.0]])
     lower, upper = ([-1.5, -INF, -10, 0], [INF, 8, -4, 0]) if is_bounded else (-INF, INF)
-    ranges = Ranges.of(_moments(X), np.array(lower, dtype=float), np.array(upper, dtype=float), SHAPE)
-    low, high = ([-1.5, 2, -10, 0], [3, 8, -4, 0]) if is_bounded else ([-1, 2, -9, 0], [3, 6, -5, 0])
+    ranges = Ranges.of(
+        _moments(X), np.array(lower, dtype=float), np.array(upper, dtype=float), SHAPE
+    )
+    low, high = (
+        ([-1.5, 2, -10, 0], [3, 8, -4, 0]) if is_bounded else ([-1, 2, -9, 0], [3, 6, -5, 0])
+    )
     fill = [0, 4, -7, 0]  # zero where that is in the range, else the mean
     made = {name: make(0.25, ranges) for name, make in CORRUPTIONS.items()}
     expected = {
         "erase": (Erasure, {"fraction": 0.25, "fill": fill, "image_shape": SHAPE}),
-        "gaussian": (GaussianNoise, {"std": 0.25, "lower": np.full(4, lower), "upper": np.full(4, upper)}),
+        "gaussian": (
+            GaussianNoise,
+            {"std": 0.25, "lower": np.full(4, lower), "upper": np.full(4, upper)},
+        ),
         "masking": (Replacement, {"fraction": 0.25, "low": fill, "high": fill}),
         "salt_and_pepper": (Replacement, {"fraction": 0.25, "low": low, "high": high}),
     }
@@ -167,7 +198,9 @@ JOINT = {
     "no noise": GaussianNoise(0.0, -NO_BOUND, NO_BOUND),
     "gaussian": GaussianNoise(0.7, -NO_BOUND, NO_BOUND),
     "gaussian within bounds": GaussianNoise(0.7, np.zeros(4), np.full(4, 2.0)),
-    "gaussian within some bounds": GaussianNoise(0.7, np.array([0, -INF, -INF, -0.5]), np.array([INF, 2, INF, 2.5])),
+    "gaussian within some bounds": GaussianNoise(
+        0.7, np.array([0, -INF, -INF, -0.5]), np.array([INF, 2, INF, 2.5])
+    ),
     "masking": Replacement(0.3, VALUES, VALUES),
     "salt and pepper": Replacement(0.4, VALUES, np.array([2.0, 2.0, 2.0, 0.6])),
     "all are replaced": Replacement(1.0, np.zeros(4), np.full(4, 2.0)),
@@ -204,14 +237,19 @@ def test_joint_moments_are_those_of_many_corrupted_copies(name, X, dtype, rng):
     _assert_joint_moments(joint, _estimates(corruption, X, rng))
 
 
-def test_joint_moments_of_clipped_noise_are_those_of_copies_where_two_of_each_sample_are_enough(X, rng):
+def test_joint_moments_of_clipped_noise_are_those_of_copies_where_two_of_each_sample_are_enough(
+    X, rng
+):
     corruption = JOINT["gaussian within bounds"]
     joint = corruption.joint_moments(_moments(X), ArraySource(X).chunks(7), rng, cross=True)
     _assert_joint_moments(joint, _estimates(corruption, X, rng), n_draws=2, n_copies=2)
 
 
 def test_joint_moments_without_a_formula_are_those_of_some_corrupted_copies(rng):
-    X, corruption = rng.normal(size=(8, 4)) @ rng.normal(size=(4, 4)), Erasure(0.3, VALUES, (2, 2, 1))
+    X, corruption = (
+        rng.normal(size=(8, 4)) @ rng.normal(size=(4, 4)),
+        Erasure(0.3, VALUES, (2, 2, 1)),
+    )
     joint = corruption.joint_moments(_moments(X), ArraySource(X).chunks(3), rng, cross=True)
     # At least twenty samples for each feature.
     _assert_joint_moments(joint, _estimates(corruption, X, rng), n_draws=10, n_copies=10)
@@ -223,17 +261,21 @@ def test_joint_moments_of_a_function_are_those_of_what_it_gives(X, rng):
     )
     deviations, corrupted = X - X.mean(axis=0), X**2 - (X**2).mean(axis=0)
     np.testing.assert_allclose(joint.mean, (X**2).mean(axis=0), rtol=1e-10)
-    np.testing.assert_allclose(joint.scatter, 2 * corrupted.T @ corrupted, rtol=1e-10)  # each sample is given twice
+    # Each sample is given twice.
+    np.testing.assert_allclose(joint.scatter, 2 * corrupted.T @ corrupted, rtol=1e-10)
     np.testing.assert_allclose(joint.cross, 2 * deviations.T @ corrupted, rtol=1e-10)
 
 
 @pytest.mark.parametrize("corruption", [*JOINT.values(), Erasure(0.3, VALUES, (2, 2, 1))])
 def test_joint_moments_have_products_where_asked(corruption, X):
-    joint = corruption.joint_moments(_moments(X, False), ArraySource(X).chunks(), _rng(), cross=False)
+    joint = corruption.joint_moments(
+        _moments(X, False), ArraySource(X).chunks(), _rng(), cross=False
+    )
     assert joint.scatter is None
     assert joint.cross is None
     mean = corruption(np.tile(X, (N_COPIES, 1)), _rng()).mean(axis=0)
-    np.testing.assert_allclose(joint.mean, mean, atol=0.5)  # of forty samples with a corruption each, or of a formula
+    # Of forty samples with a corruption each, or of a formula.
+    np.testing.assert_allclose(joint.mean, mean, atol=0.5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -262,13 +304,19 @@ def test_joint_moments_of_pairs_have_both_means(cross, rng):
 @pytest.mark.parametrize("offset", [0.0, 1e6, -1e9])
 def test_joint_moments_at_an_offset_lose_no_digits(offset, rng):
     corrupted, clean = rng.normal(size=(2, 90, 4)) @ rng.normal(size=(4, 4))
-    corrupted[:20] += 3  # the samples whose means the deviations are taken from are not like the others
+    # The samples whose means the deviations are taken from are not like the others.
+    corrupted[:20] += 3
     joint = JointMoments.of(
-        [(corrupted[i : i + 20] + offset, clean[i : i + 20] + offset) for i in range(0, 90, 20)], cross=True
+        [(corrupted[i : i + 20] + offset, clean[i : i + 20] + offset) for i in range(0, 90, 20)],
+        cross=True,
     )
     together = 89 * np.cov(corrupted.T, clean.T)
-    np.testing.assert_allclose(joint.scatter, together[:4, :4], rtol=1e-12, atol=1e-12 + 90 * 1e-15 * abs(offset))
-    np.testing.assert_allclose(joint.cross, together[4:, :4], rtol=1e-12, atol=1e-12 + 90 * 1e-15 * abs(offset))
+    np.testing.assert_allclose(
+        joint.scatter, together[:4, :4], rtol=1e-12, atol=1e-12 + 90 * 1e-15 * abs(offset)
+    )
+    np.testing.assert_allclose(
+        joint.cross, together[4:, :4], rtol=1e-12, atol=1e-12 + 90 * 1e-15 * abs(offset)
+    )
 
 
 @pytest.mark.parametrize("middle", [0.0, 0.1])
@@ -278,6 +326,8 @@ def test_a_feature_that_is_not_lit_in_training_stays_without_variance(middle, rn
     X[:20, 2] = rng.uniform(-1, 1, size=20) * (middle == 0) + rng.uniform(size=20) * (middle > 0)
     everything, part = _moments(X), _moments(X[:20])
     masking = Replacement(0.3, np.zeros(3), np.zeros(3))
-    joint = masking.joint_moments(everything.without(part), ArraySource(X[20:]).chunks(), rng, cross=True)
+    joint = masking.joint_moments(
+        everything.without(part), ArraySource(X[20:]).chunks(), rng, cross=True
+    )
     assert joint.scatter[2, 2] == 0
     assert (joint.scatter[[0, 1], [0, 1]] > 1).all()

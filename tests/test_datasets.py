@@ -15,7 +15,9 @@ POSITIONS = np.array([5, 1, 9, 20])
 
 
 def _standardizer(X):
-    return Standardizer.of(Moments.of(ArraySource(X).chunks(), cross=False), centered=True, bounded=False)
+    return Standardizer.of(
+        Moments.of(ArraySource(X).chunks(), cross=False), centered=True, bounded=False
+    )
 
 
 def _by_hand(X):
@@ -27,7 +29,12 @@ def _dataset(X, positions=None, *, target=None, target_standardizer=None, **corr
     if target is not None:
         target, target_standardizer = ArraySource(target), _standardizer(target)
     make = CorruptedDataset if corruption else SampleDataset
-    arguments = ArraySource(X), standardizer, target_standardizer or standardizer, torch.device("cpu")
+    arguments = (
+        ArraySource(X),
+        standardizer,
+        target_standardizer or standardizer,
+        torch.device("cpu"),
+    )
     return make(*arguments, positions, target, **corruption)
 
 
@@ -70,8 +77,12 @@ def test_batches_cover_every_position_once_shuffled_only_by_an_rng(size, rng):
 
     def positions(rng=None):
         batches = [batch.input for batch in dataset.batches(size, rng)]
-        assert [len(batch) for batch in batches] == [min(size, 2500 - i) for i in range(0, 2500, size)]
-        return np.rint(dataset.standardizer.inverse_transform(torch.cat(batches).double().numpy())[:, 0]).astype(int)
+        assert [len(batch) for batch in batches] == [
+            min(size, 2500 - i) for i in range(0, 2500, size)
+        ]
+        return np.rint(
+            dataset.standardizer.inverse_transform(torch.cat(batches).double().numpy())[:, 0]
+        ).astype(int)
 
     np.testing.assert_array_equal(positions(), np.arange(2500))
     first, second = positions(rng), positions(rng)
@@ -98,7 +109,11 @@ def test_targets_are_those_of_their_samples(cancer, is_shuffled, rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_same_samples_in_other_units_are_a_target(cancer, dtype):
     X, mean = (3 * cancer + 2).astype(dtype), np.arange(30.0)
-    u, y = _one_batch(_dataset(X, target_standardizer=Standardizer(mean, 4.0, np.array(-np.inf), np.array(np.inf))))
+    u, y = _one_batch(
+        _dataset(
+            X, target_standardizer=Standardizer(mean, 4.0, np.array(-np.inf), np.array(np.inf))
+        )
+    )
     np.testing.assert_allclose(u, _by_hand(X), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(y, (X - mean) / 4, rtol=1e-4, atol=1e-5)
 
@@ -128,7 +143,10 @@ def _add_in_place(X, random_state):
 def test_data_are_left_alone(cancer, options, positions, order, dtype, rng):
     X = np.array(3 * cancer + 2, dtype=dtype, order=order)
     before = X.copy()
-    for batch in [*_dataset(X, positions, **options).batches(16), *_dataset(X, positions, **options).batches(16, rng)]:
+    for batch in [
+        *_dataset(X, positions, **options).batches(16),
+        *_dataset(X, positions, **options).batches(16, rng),
+    ]:
         for tensor in batch:
             tensor.zero_()
     np.testing.assert_array_equal(X, before)
@@ -146,7 +164,9 @@ def test_samples_are_corrupted_in_the_units_of_x_and_their_targets_are_clean(can
     u, y = _one_batch(dataset)
     np.testing.assert_array_equal(np.concatenate(seen), X[POSITIONS])
     scale = np.sqrt(X.astype(float).var(axis=0).mean())
-    np.testing.assert_allclose(u, (X[POSITIONS].astype(float) ** 2 - X.mean(axis=0)) / scale, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        u, (X[POSITIONS].astype(float) ** 2 - X.mean(axis=0)) / scale, rtol=1e-4, atol=1e-5
+    )
     np.testing.assert_allclose(y, _by_hand(X)[POSITIONS], rtol=1e-4, atol=1e-5)
 
 
@@ -155,7 +175,9 @@ def _passes(rng, seed=(0,), n=3):
     X = np.r_[np.zeros((40, 3)), np.ones((40, 3))]
     dataset = _dataset(X, np.arange(40), corruption=_noise(3), seed=seed)
     next(dataset.batches(16))  # a pass that is not ended
-    return [torch.cat([batch.input for batch in dataset.batches(16, rng)]).numpy() for _ in range(n)]
+    return [
+        torch.cat([batch.input for batch in dataset.batches(16, rng)]).numpy() for _ in range(n)
+    ]
 
 
 @pytest.mark.parametrize("is_shuffled", [True, False])
@@ -181,7 +203,10 @@ def test_whoever_looks_at_a_dataset_does_not_change_the_passes_of_training():
     X = np.zeros((40, 3)) + np.arange(40)[:, None]
 
     def training(looks):
-        dataset, rng = _dataset(X, np.arange(40), corruption=_noise(3), seed=[0]), np.random.default_rng(0)
+        dataset, rng = (
+            _dataset(X, np.arange(40), corruption=_noise(3), seed=[0]),
+            np.random.default_rng(0),
+        )
         for _ in range(2):
             if looks:
                 list(dataset.batches(16))
@@ -204,4 +229,6 @@ def test_samples_by_their_place(cancer, index):
 def test_targets_are_those_of_the_batches_without_corruption(cancer):
     dataset = _dataset(3 * cancer + 2, POSITIONS, corruption=_noise(30), seed=[0])
     targets = torch.cat(list(dataset.targets()))
-    np.testing.assert_array_equal(targets, torch.cat([batch.target for batch in dataset.batches(16)]))
+    np.testing.assert_array_equal(
+        targets, torch.cat([batch.target for batch in dataset.batches(16)])
+    )

@@ -23,7 +23,9 @@ def _make(n_components=8, **parameters):
 
 
 def _r2(X, X_hat):
-    return r2_score(X.reshape(len(X), -1), X_hat.reshape(len(X), -1), multioutput="variance_weighted")
+    return r2_score(
+        X.reshape(len(X), -1), X_hat.reshape(len(X), -1), multioutput="variance_weighted"
+    )
 
 
 def _noisy(X, level=0.3, seed=5):
@@ -71,7 +73,11 @@ def test_with_measured_pairs_the_start_is_reduced_rank_regression(rng):
 def test_full_rank_pairs_start_at_least_squares(rng):
     X = rng.normal(size=(400, 6))
     target = X @ rng.normal(size=(6, 3)) + rng.normal(size=(400, 3))
-    denoised = _make(6, max_iter=0, output_activation="identity").fit(X[:300], X_target=target[:300]).denoise(X[300:])
+    denoised = (
+        _make(6, max_iter=0, output_activation="identity")
+        .fit(X[:300], X_target=target[:300])
+        .denoise(X[300:])
+    )
     expected = LinearRegression().fit(X[:300], target[:300]).predict(X[300:])
     assert _r2(target[300:], denoised) == pytest.approx(_r2(target[300:], expected), abs=0.01)
 
@@ -92,7 +98,9 @@ def _damaged(estimator, X):
     """What `score` denoises: what the encoder is given meanwhile."""
     seen = []
     twin = deepcopy(estimator)
-    twin.net_.module_.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].numpy()))
+    twin.net_.module_.encoder.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].numpy())
+    )
     twin.score(X)
     return np.concatenate(seen) * twin._model.standardizer.scale + twin._model.standardizer.mean
 
@@ -102,7 +110,9 @@ def test_start_of_many_features(pixels, monkeypatch):
     monkeypatch.setattr(_denoising, "MAX_FEATURES_OF_SCATTER", 50)
     monkeypatch.setattr(pca, "MAX_FEATURES_OF_SCATTER", 50)
     noisy = _noisy(pixels)
-    start = _make(8, max_iter=0, output_activation="identity", validation_fraction=None).fit(noisy, X_target=pixels)
+    start = _make(8, max_iter=0, output_activation="identity", validation_fraction=None).fit(
+        noisy, X_target=pixels
+    )
     codes = PCA(8).fit_transform(noisy)
     expected = LinearRegression().fit(codes, pixels).predict(codes)
     np.testing.assert_allclose(start.denoise(noisy), expected, atol=1e-4)
@@ -151,11 +161,16 @@ def test_what_is_applied_draws_nothing(pixels, parameters):
         np.testing.assert_array_equal(method(pixels), method(pixels))
         np.testing.assert_allclose(method(pixels[:10]), method(pixels)[:10], atol=1e-9)
     assert estimator.score(pixels) == estimator.score(pixels)
-    np.testing.assert_array_equal(_make(**parameters).fit(pixels).denoise(pixels), estimator.denoise(pixels))
+    np.testing.assert_array_equal(
+        _make(**parameters).fit(pixels).denoise(pixels), estimator.denoise(pixels)
+    )
 
 
 def test_score_is_of_damaged_rows(pixels):
-    mild, heavy = (_make(corruption="masking", noise_level=level, max_iter=10).fit(pixels) for level in (0.0, 0.7))
+    mild, heavy = (
+        _make(corruption="masking", noise_level=level, max_iter=10).fit(pixels)
+        for level in (0.0, 0.7)
+    )
     assert heavy.score(pixels) < mild.score(pixels) - 0.1
     assert mild.score(pixels) == pytest.approx(reconstruction_score(mild, pixels), abs=1e-12)
     masked = np.where(np.random.default_rng(0).random(pixels.shape) < 0.7, 0, pixels)
@@ -177,8 +192,13 @@ def test_data_are_left_alone(pixels):
 def test_masked_features_are_zero_or_their_mean(rng, offset, masked):
     X = rng.uniform(-1, 1, size=(200, 4)) + offset
     recorder = Inputs()
-    estimator = _make(2, noise_level=0.5, max_iter=1, skorch_callbacks=[recorder], init="random").fit(X)
-    seen = np.concatenate(recorder.inputs) * estimator._model.standardizer.scale + estimator._model.standardizer.mean
+    estimator = _make(
+        2, noise_level=0.5, max_iter=1, skorch_callbacks=[recorder], init="random"
+    ).fit(X)
+    seen = (
+        np.concatenate(recorder.inputs) * estimator._model.standardizer.scale
+        + estimator._model.standardizer.mean
+    )
     expected = X.mean(axis=0) if masked is None else np.full(4, masked)
     np.testing.assert_allclose(np.isclose(seen, expected, atol=1e-4).mean(axis=0), 0.5, atol=0.1)
 
@@ -188,10 +208,16 @@ def test_masked_features_are_zero_or_their_mean(rng, offset, masked):
 
 def test_images_are_convolutional_and_come_back_as_images(images):
     estimator = _make(max_iter=1, channels=(4, 8)).fit(images)
-    assert any("residual.1.weight" in row.name and len(row.shape) == 4 for row in estimator.summary().rows)
+    assert any(
+        "residual.1.weight" in row.name and len(row.shape) == 4 for row in estimator.summary().rows
+    )
     assert estimator.denoise(images).shape == images.shape
-    flat = _make(max_iter=1, channels=(4, 8), image_shape=(8, 8)).fit(images.reshape(len(images), -1))
-    np.testing.assert_array_equal(flat.denoise(images).reshape(images.shape), estimator.denoise(images))
+    flat = _make(max_iter=1, channels=(4, 8), image_shape=(8, 8)).fit(
+        images.reshape(len(images), -1)
+    )
+    np.testing.assert_array_equal(
+        flat.denoise(images).reshape(images.shape), estimator.denoise(images)
+    )
 
 
 def test_flat_rows_are_dense(pixels):
@@ -205,7 +231,9 @@ def test_grey_to_colour(images, flat):
     estimator = _make(16, max_iter=5, channels=(4, 8)).fit(images, X_target=target)
     assert estimator.denoise(images).shape == target.shape
     assert estimator.inverse_transform(estimator.transform(images)).shape == target.shape
-    assert estimator.score(images, X_target=target) == pytest.approx(_r2(target, estimator.denoise(images)), abs=1e-9)
+    assert estimator.score(images, X_target=target) == pytest.approx(
+        _r2(target, estimator.denoise(images)), abs=1e-9
+    )
     assert estimator.score(images, X_target=target) > 0.8
 
 
@@ -214,7 +242,9 @@ def test_pairs_of_another_width(pixels):
     estimator = _make(max_iter=30).fit(pixels[:250], X_target=target[:250])
     linear = LinearRegression().fit(pixels[:250], target[:250])
     assert estimator.denoise(pixels).shape == (300, 10)
-    assert _r2(target[250:], estimator.denoise(pixels[250:])) > _r2(target[250:], linear.predict(pixels[250:]))
+    assert _r2(target[250:], estimator.denoise(pixels[250:])) > _r2(
+        target[250:], linear.predict(pixels[250:])
+    )
 
 
 def test_pairs_with_validation_rows(pixels):
@@ -224,13 +254,18 @@ def test_pairs_with_validation_rows(pixels):
     )
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
     mean_row = pixels[200:] - pixels[200:].mean(axis=0)
-    error = np.square(pixels[200:] - estimator.denoise(noisy[200:])).sum() / np.square(mean_row).sum()
+    error = (
+        np.square(pixels[200:] - estimator.denoise(noisy[200:])).sum() / np.square(mean_row).sum()
+    )
     assert scores[estimator.best_iter_] == pytest.approx(1 - error, abs=1e-5)
 
 
 def test_pairs_are_not_damaged_again(pixels):
     noisy = _noisy(pixels)
-    fits = [_make(corruption=corruption).fit(noisy, X_target=pixels) for corruption in ("masking", "gaussian", None)]
+    fits = [
+        _make(corruption=corruption).fit(noisy, X_target=pixels)
+        for corruption in ("masking", "gaussian", None)
+    ]
     for fit in fits[1:]:
         np.testing.assert_array_equal(fit.denoise(noisy), fits[0].denoise(noisy))
 
@@ -256,13 +291,21 @@ def test_search_with_routed_targets(pixels):
     with config_context(enable_metadata_routing=True):
         denoiser = _make().set_fit_request(X_target=True).set_score_request(X_target=True)
         pipeline = make_pipeline(StandardScaler(), denoiser)
-        search = GridSearchCV(pipeline, {"denoisingautoencoder__n_components": [2, 8]}, cv=2, error_score="raise")
+        search = GridSearchCV(
+            pipeline, {"denoisingautoencoder__n_components": [2, 8]}, cv=2, error_score="raise"
+        )
         search.fit(noisy, X_target=pixels)
         assert np.isfinite(search.cv_results_["mean_test_score"]).all()
         assert search.best_params_ == {"denoisingautoencoder__n_components": 8}
-        fold = clone(pipeline).set_params(denoisingautoencoder__n_components=8).fit(noisy[150:], X_target=pixels[150:])
+        fold = (
+            clone(pipeline)
+            .set_params(denoisingautoencoder__n_components=8)
+            .fit(noisy[150:], X_target=pixels[150:])
+        )
         denoised = fold[-1].denoise(fold[0].transform(noisy[:150]))
-    assert search.cv_results_["split0_test_score"][1] == pytest.approx(_r2(pixels[:150], denoised), abs=1e-9)
+    assert search.cv_results_["split0_test_score"][1] == pytest.approx(
+        _r2(pixels[:150], denoised), abs=1e-9
+    )
 
 
 def test_codes_in_a_pipeline(pixels):
@@ -279,14 +322,20 @@ def test_codes_in_a_pipeline(pixels):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"corruption": "masking", "noise_level": 1.5}, "noise_level=1.5 is no share.*corruption='masking'"),
+        (
+            {"corruption": "masking", "noise_level": 1.5},
+            "noise_level=1.5 is no share.*corruption='masking'",
+        ),
         ({"corruption": "salt_and_pepper", "noise_level": 2}, "noise_level=2 is no share"),
         ({"corruption": "erase"}, "corruption='erase' is for images.*image_shape"),
         ({"n_components": "spatial"}, "n_components='spatial' is for images"),
         ({"noise_level": -0.1}, "noise_level"),
         ({"corruption": "blur"}, "corruption"),
         ({"corruption": lambda X, random_state: X[:-1]}, "corruption=<lambda> made"),
-        ({"corruption": lambda X, random_state: X * np.inf}, "corruption=<lambda> returned NaN or infinity"),
+        (
+            {"corruption": lambda X, random_state: X * np.inf},
+            "corruption=<lambda> returned NaN or infinity",
+        ),
     ],
 )
 def test_bad_parameters(pixels, parameters, message):
@@ -302,8 +351,14 @@ def test_bad_parameters(pixels, parameters, message):
         ({"X_target": lambda X: X[:-1]}, "X_target has 299 rows, but the damaged ones are 300"),
         ({"X_target": lambda X: X * np.nan}, "X_target contains NaN"),
         ({"X_target": lambda X: X, "X_val": lambda X: X}, "X_val and X_val_target belong together"),
-        ({"X_target": lambda X: X, "X_val_target": lambda X: X}, "X_val and X_val_target belong together"),
-        ({"X_val": lambda X: X, "X_val_target": lambda X: X}, "X_val_target is given, but X_target is not"),
+        (
+            {"X_target": lambda X: X, "X_val_target": lambda X: X},
+            "X_val and X_val_target belong together",
+        ),
+        (
+            {"X_val": lambda X: X, "X_val_target": lambda X: X},
+            "X_val_target is given, but X_target is not",
+        ),
         (
             {"X_target": lambda X: X, "X_val": lambda X: X, "X_val_target": lambda X: X[:, :3]},
             "X_val_target has 3 features, but X_target has 64",
@@ -324,7 +379,9 @@ def test_validation_targets_out_of_range_are_named(pixels, parameters):
 
 
 def test_target_images_of_another_size(images):
-    with pytest.raises(ValueError, match=r"X_target has images of shape \(4, 8\), but those of X are 8 x 8"):
+    with pytest.raises(
+        ValueError, match=r"X_target has images of shape \(4, 8\), but those of X are 8 x 8"
+    ):
         _make().fit(images, X_target=images[:, :4])
 
 
@@ -345,10 +402,15 @@ def test_the_validation_set_is_withheld_from_the_start(pixels, corruption, monke
         return prepared[0]
 
     monkeypatch.setattr(_fitting, "prepare", keeping)
-    _make(corruption=corruption, noise_level=0.25, output_activation="identity", max_iter=0).fit(pixels)
+    _make(corruption=corruption, noise_level=0.25, output_activation="identity", max_iter=0).fit(
+        pixels
+    )
     positions = prepared[0].train.positions
     assert 0 < len(positions) < len(pixels)
     products = (len(positions) - 1) * np.cov(pixels[positions].T)
-    joint, n_copies = prepared[0].joint, np.ceil(20 * 64 / len(positions)) if callable(corruption) else 1
+    joint, n_copies = (
+        prepared[0].joint,
+        np.ceil(20 * 64 / len(positions)) if callable(corruption) else 1,
+    )
     expected = {"masking": 0.75, "gaussian": 1.0}.get(corruption, 2 * n_copies) * products
     np.testing.assert_allclose(joint.cross, expected, rtol=1e-9, atol=1e-9)

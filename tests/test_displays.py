@@ -62,7 +62,9 @@ def colours():
 
 
 def _r2(X, X_hat):
-    return r2_score(X.reshape(len(X), -1), X_hat.reshape(len(X), -1), multioutput="variance_weighted")
+    return r2_score(
+        X.reshape(len(X), -1), X_hat.reshape(len(X), -1), multioutput="variance_weighted"
+    )
 
 
 def _image(display, row, column, height, width):
@@ -80,18 +82,27 @@ def _labels(ax):
 
 
 def test_originals_stand_over_reconstructions(pixels, pca, ordered):
-    display = ReconstructionDisplay.from_estimator({"linear": pca, "deep": ordered}, pixels, n_images=5)
+    display = ReconstructionDisplay.from_estimator(
+        {"linear": pca, "deep": ordered}, pixels, n_images=5
+    )
     X_hat = pca.inverse_transform(pca.transform(pixels))
     np.testing.assert_allclose(_image(display, 0, 4, 8, 8), pixels[4].reshape(8, 8))
     np.testing.assert_allclose(_image(display, 1, 3, 8, 8), X_hat[3].reshape(8, 8))
-    np.testing.assert_allclose(_image(display, 2, 0, 8, 8), ordered.reconstruct(pixels[:1]).reshape(8, 8))
+    np.testing.assert_allclose(
+        _image(display, 2, 0, 8, 8), ordered.reconstruct(pixels[:1]).reshape(8, 8)
+    )
     assert display.im_.get_array().shape == (3 * 9 - 1, 5 * 9 - 1)
     assert display.im_.get_array().mask.sum() == (3 * 9 - 1) * (5 * 9 - 1) - 15 * 64  # the gaps
     assert display.im_.get_clim() == (0, 1)
     assert display.scores["linear"] == pytest.approx(_r2(pixels, X_hat))
     labels = [label.get_text() for label in display.ax_.get_yticklabels()]
-    assert labels == ["original", f"linear\nR² = {_r2(pixels, X_hat):.3f}", f"deep\nR² = {ordered.score(pixels):.3f}"]
-    np.testing.assert_array_equal(display.ax_.get_yticks(), [3.5, 12.5, 21.5])  # the middle of each row
+    assert labels == [
+        "original",
+        f"linear\nR² = {_r2(pixels, X_hat):.3f}",
+        f"deep\nR² = {ordered.score(pixels):.3f}",
+    ]
+    # The middle of each row.
+    np.testing.assert_array_equal(display.ax_.get_yticks(), [3.5, 12.5, 21.5])
     assert display.figure_ is display.ax_.figure
 
 
@@ -112,9 +123,13 @@ def test_reconstructions_in_colour(colours):
     display = ReconstructionDisplay.from_estimator(conv, colours, n_images=3)
     low, high = colours[:3].min(), colours[:3].max()
     expected = np.clip((conv.reconstruct(colours[:3])[2] - low) / (high - low), 0, 1)
-    np.testing.assert_allclose(_image(display, 1, 2, 6, 5), np.dstack([expected, np.ones((6, 5))]), atol=1e-6)
+    np.testing.assert_allclose(
+        _image(display, 1, 2, 6, 5), np.dstack([expected, np.ones((6, 5))]), atol=1e-6
+    )
     flat = colours.reshape(len(colours), -1)
-    flat_display = ReconstructionDisplay.from_estimator(pca, flat, image_shape=(6, 5, 3), n_images=3)
+    flat_display = ReconstructionDisplay.from_estimator(
+        pca, flat, image_shape=(6, 5, 3), n_images=3
+    )
     np.testing.assert_allclose(flat_display.originals, colours[:3])
     np.testing.assert_allclose(_image(flat_display, 0, 1, 6, 5), _image(display, 0, 1, 6, 5))
 
@@ -124,11 +139,17 @@ def test_damaged_rows_stand_between_clean_and_denoised_ones(colours):
     denoiser = DenoisingAutoencoder(4, max_iter=1, random_state=0).fit(grey, X_target=colours)
     display = ReconstructionDisplay.from_estimator(denoiser, grey, X_target=colours, n_images=2)
     low, high = colours[:2].min(), colours[:2].max()
-    for row, images in enumerate([colours, np.repeat(grey[..., None], 3, axis=-1), denoiser.denoise(grey)]):
+    for row, images in enumerate(
+        [colours, np.repeat(grey[..., None], 3, axis=-1), denoiser.denoise(grey)]
+    ):
         expected = np.clip((images[1] - low) / (high - low), 0, 1)
         np.testing.assert_allclose(_image(display, row, 1, 6, 5)[..., :3], expected, atol=1e-6)
-    assert display.scores["DenoisingAutoencoder"] == pytest.approx(denoiser.score(grey, X_target=colours))
-    with pytest.raises(ValueError, match=r"DenoisingAutoencoder makes rows of shape .* give X_target"):
+    assert display.scores["DenoisingAutoencoder"] == pytest.approx(
+        denoiser.score(grey, X_target=colours)
+    )
+    with pytest.raises(
+        ValueError, match=r"DenoisingAutoencoder makes rows of shape .* give X_target"
+    ):
         ReconstructionDisplay.from_estimator(denoiser, grey)
 
 
@@ -136,18 +157,24 @@ def test_estimators_are_named_by_class(pixels, pca, ordered):
     pipeline = make_pipeline(StandardScaler(), PCA(2)).fit(pixels)
     display = ReconstructionDisplay.from_estimator([pca, ordered, pipeline], pixels)
     assert list(display.scores) == ["PCA 1", "AutoencoderTransformer", "PCA 2"]
-    assert display.scores["PCA 2"] == pytest.approx(_r2(pixels, pipeline.inverse_transform(pipeline.transform(pixels))))
+    assert display.scores["PCA 2"] == pytest.approx(
+        _r2(pixels, pipeline.inverse_transform(pipeline.transform(pixels)))
+    )
 
 
 def test_rows_that_are_no_images(cancer):
     pca = PCA(2).fit(cancer)
-    with pytest.raises(ValueError, match="A row has 30 values, which make no square image: give image_shape"):
+    with pytest.raises(
+        ValueError, match="A row has 30 values, which make no square image: give image_shape"
+    ):
         ReconstructionDisplay.from_estimator(pca, cancer)
     with pytest.raises(ValueError, match=r"image_shape=\(4, 8\), but a row has 30 values"):
         ReconstructionDisplay.from_estimator(pca, cancer, image_shape=(4, 8))
     with pytest.raises(ValueError, match="in one, three or four channels"):
         ReconstructionDisplay.from_estimator(pca, cancer, image_shape=(3, 5, 2))
-    assert ReconstructionDisplay.from_estimator(pca, cancer, image_shape=(5, 6)).originals.shape == (10, 5, 6)
+    assert ReconstructionDisplay.from_estimator(
+        pca, cancer, image_shape=(5, 6)
+    ).originals.shape == (10, 5, 6)
 
 
 def test_estimators_that_do_not_reconstruct(pixels, pca):
@@ -175,7 +202,11 @@ def test_losses_by_epoch(ordered):
     assert display.ax_.get_xlabel() == "epoch"
     assert display.ax_.get_ylabel() == "R², mean over prefixes of the code"
     assert display.validation_line_.get_linewidth() == display.training_line_.get_linewidth() == 3
-    assert _labels(display.ax_)[:3] == ["mine: training", "mine: validation", f"mine: PCA, {scores[0]:.4g}"]
+    assert _labels(display.ax_)[:3] == [
+        "mine: training",
+        "mine: validation",
+        f"mine: PCA, {scores[0]:.4g}",
+    ]
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "log_loss"])
@@ -184,7 +215,10 @@ def test_training_loss_has_the_unit_of_the_validation_scores(pixels, loss):
     estimator = AutoencoderTransformer(4, loss=loss, init=init, max_iter=2, random_state=0)
     estimator.fit(pixels[:200], X_val=pixels[200:])
     display = LossCurveDisplay.from_estimator(estimator)
-    x, scale = pixels[200:], 1.0 if loss == "log_loss" else math.sqrt(pixels[:200].var(axis=0).mean())
+    x, scale = (
+        pixels[200:],
+        1.0 if loss == "log_loss" else math.sqrt(pixels[:200].var(axis=0).mean()),
+    )
     mean = x.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         reference = {
@@ -192,7 +226,9 @@ def test_training_loss_has_the_unit_of_the_validation_scores(pixels, loss):
             "absolute_error": np.abs((x - mean) / scale).mean(),
             "log_loss": -np.nan_to_num(x * np.log(mean) + (1 - x) * np.log1p(-mean)).mean(),
         }[loss]
-    np.testing.assert_allclose(display.training_scores, 1 - np.array(estimator.loss_curve_) / reference, rtol=1e-3)
+    np.testing.assert_allclose(
+        display.training_scores, 1 - np.array(estimator.loss_curve_) / reference, rtol=1e-3
+    )
     assert display.start_name == ("epoch 0" if init == "random" else "PCA")
 
 
@@ -236,13 +272,24 @@ def test_r2_by_depth(pixels, ordered):
     display = DepthCurveDisplay.from_estimator({"PCA": pca, "ordered": ordered}, pixels)
     depths, scores = display.lines_[0].get_data()
     np.testing.assert_array_equal(depths, np.arange(1, 65))
-    np.testing.assert_allclose(scores, pca.explained_variance_ratio_.cumsum(), atol=1e-9)  # on the rows it was fitted on
-    np.testing.assert_allclose(display.lines_[1].get_ydata(), ordered.explained_variance_curve(pixels))
+    # On the rows it was fitted on.
+    np.testing.assert_allclose(scores, pca.explained_variance_ratio_.cumsum(), atol=1e-9)
+    np.testing.assert_allclose(
+        display.lines_[1].get_ydata(), ordered.explained_variance_curve(pixels)
+    )
     assert display.lines_[0].get_markevery() == [0, 1, 3, 7, 15, 31, 63]
     assert _labels(display.ax_) == ["PCA", "ordered"]
     assert len({(to_hex(line.get_color()), line.get_marker()) for line in display.lines_}) == 2
     display.figure_.canvas.draw()
-    assert [tick.get_text() for tick in display.ax_.get_xticklabels()][1:-1] == ["1", "2", "4", "8", "16", "32", "64"]
+    assert [tick.get_text() for tick in display.ax_.get_xticklabels()][1:-1] == [
+        "1",
+        "2",
+        "4",
+        "8",
+        "16",
+        "32",
+        "64",
+    ]
 
 
 def test_depths_of_pipelines_are_cut_behind_the_last_step(pixels, ordered):
@@ -251,7 +298,11 @@ def test_depths_of_pipelines_are_cut_behind_the_last_step(pixels, ordered):
     codes = scaled.transform(pixels)
     codes[:, 2:] = 0
     assert display.scores["PCA"][1] == pytest.approx(_r2(pixels, scaled.inverse_transform(codes)))
-    np.testing.assert_allclose(display.scores["AutoencoderTransformer"], ordered.explained_variance_curve(pixels), atol=1e-5)
+    np.testing.assert_allclose(
+        display.scores["AutoencoderTransformer"],
+        ordered.explained_variance_curve(pixels),
+        atol=1e-5,
+    )
 
 
 def test_many_depths_are_sampled(rng):
@@ -261,12 +312,16 @@ def test_many_depths_are_sampled(rng):
     assert len(depths) < 150
     assert set(depths) >= {1, 2, 4, 8, 16, 32, 64, 128, 150}
     assert (np.diff(depths) > 0).all()
-    np.testing.assert_allclose(display.scores["PCA"], PCA().fit(X).explained_variance_ratio_.cumsum()[depths - 1])
+    np.testing.assert_allclose(
+        display.scores["PCA"], PCA().fit(X).explained_variance_ratio_.cumsum()[depths - 1]
+    )
 
 
 def test_codes_without_order_have_no_depths(pixels, vae):
     for estimator in (vae, make_pipeline(AutoencoderTransformer(2, max_iter=0)).fit(pixels)):
-        with pytest.raises(ValueError, match="have no order: give an autoencoder fitted with ordered=True"):
+        with pytest.raises(
+            ValueError, match="have no order: give an autoencoder fitted with ordered=True"
+        ):
             DepthCurveDisplay.from_estimator(estimator, pixels)
 
 
@@ -281,7 +336,8 @@ def test_map_of_classes(pixels, pca):
     for label, points in enumerate(display.scatters_):
         np.testing.assert_allclose(points.get_offsets(), codes[y == label][:, [2, 0]])
     assert len({to_hex(points.get_facecolor()[0][:3]) for points in display.scatters_}) == 10
-    assert len({points.get_paths()[0].vertices.tobytes() for points in display.scatters_}) == 10  # ten markers
+    # Ten markers.
+    assert len({points.get_paths()[0].vertices.tobytes() for points in display.scatters_}) == 10
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("component 2", "component 0")
     assert display.ax_.get_title() == "digits"
     assert display.colorbar_ is None
@@ -292,7 +348,8 @@ def test_map_of_many_classes_tells_all_apart(pixels, pca):
     y = np.array([f"class {i % 30}" for i in range(len(pixels))])
     display = CodeMapDisplay.from_estimator(pca, pixels, y)
     looks = {
-        (to_hex(points.get_facecolor()[0][:3]), points.get_paths()[0].vertices.tobytes()) for points in display.scatters_
+        (to_hex(points.get_facecolor()[0][:3]), points.get_paths()[0].vertices.tobytes())
+        for points in display.scatters_
     }
     assert len(looks) == 30
 
@@ -347,7 +404,9 @@ def test_bad_maps(pixels, pca):
 # All
 
 
-@pytest.mark.parametrize("make", [ReconstructionDisplay, DepthCurveDisplay, CodeMapDisplay, LossCurveDisplay])
+@pytest.mark.parametrize(
+    "make", [ReconstructionDisplay, DepthCurveDisplay, CodeMapDisplay, LossCurveDisplay]
+)
 def test_second_plot_on_axes_given(pixels, ordered, make):
     rows = () if make is LossCurveDisplay else (pixels,)
     display = make.from_estimator(ordered, *rows)

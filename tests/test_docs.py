@@ -28,25 +28,34 @@ FIGURES = runpy.run_path(str(ROOT / "docs" / "figures.py"))
 PAGES, FIGURE, TABLE, fill = (FIGURES[name] for name in ("PAGES", "FIGURE", "TABLE", "fill"))
 WHAT_PAGES_SAY = {  # by page, of the names that its code leaves
     "architecture": lambda names: all(
-        fit.best_iter_ > 0 and _is_whole(fit, names.X) for fit in (names.denoiser, names.vae, names.gated)
+        fit.best_iter_ > 0 and _is_whole(fit, names.X)
+        for fit in (names.denoiser, names.vae, names.gated)
     ),
     "autoencoder": lambda names: names.autoencoder.best_iter_ > 0,
     "depth": lambda names: names.small.n_components_ == 4 and names.search.best_score_ > 0.8,
-    "convolutional": lambda names: names.classifier.score(names.images[1200:], names.y[1200:]) > 0.8,
-    "variational": lambda names: names.vae.score(names.held_out) > names.PCA(8).fit(names.X).score(names.held_out),
+    "convolutional": lambda names: (
+        names.classifier.score(names.images[1200:], names.y[1200:]) > 0.8
+    ),
+    "variational": lambda names: (
+        names.vae.score(names.held_out) > names.PCA(8).fit(names.X).score(names.held_out)
+    ),
 }
 REGISTRIES = (CORRUPTIONS, LIKELIHOODS)  # which recipes add to
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 MODULES = ["skae", *(module.name for module in pkgutil.walk_packages(skae.__path__, "skae."))]
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
-ESTIMATORS = [thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, BaseEstimator)]
+ESTIMATORS = [
+    thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, BaseEstimator)
+]
 DISPLAYS = [thing for thing in PUBLIC if thing.__name__.endswith("Display")]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
     matplotlib.use("Agg")
-    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    result = doctest.testmod(
+        importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE
+    )
     plt.close("all")
     assert result.failed == 0
 
@@ -58,11 +67,16 @@ def test_public_names_have_an_example(thing):
 
 @pytest.mark.parametrize("block", ["python"])
 def test_readme_examples(block, capsys):
-    blocks = re.findall(rf"^```{block}\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        rf"^```{block}\n(.*?)^```",
+        README.read_text(encoding="utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
     assert blocks
     namespace = {}
     for code in blocks:
-        exec(compile(code, str(README), "exec"), namespace)  # later blocks use the names of earlier ones
+        # Later blocks use the names of earlier ones.
+        exec(compile(code, str(README), "exec"), namespace)
     pca, autoencoder = map(float, capsys.readouterr().out.split()[:2])
     assert autoencoder > pca
 
@@ -86,9 +100,12 @@ def _registries():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_pages_run(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # where what is saved goes
-    module = ModuleType(page.stem)  # of which its functions are, as the cache of a Pipeline pickles them by name
+    # Of which its functions are, as the cache of a Pipeline pickles them by name.
+    module = ModuleType(page.stem)
     monkeypatch.setitem(sys.modules, page.stem, module)
-    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL):
+    for code in re.findall(
+        r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    ):
         exec(compile(code, str(page), "exec"), vars(module))
     assert WHAT_PAGES_SAY.get(page.stem, lambda names: True)(module)
 
@@ -97,15 +114,23 @@ def test_pages_run(page, monkeypatch, tmp_path):
 def test_figures_of_pages_are_those_of_the_files(page):
     text = page.read_text(encoding="utf-8")
     assert fill(text) == text
-    said = re.sub(r"```.*?```|`.*?`|\$\$.*?\$\$", "", FIGURE.sub("", TABLE.sub("", text)), flags=re.DOTALL)
-    assert not re.findall(r"\d\.\d+|\d+ ?%", said), "figures without a comment that says what they are"
-    assert not re.findall(r"^<!-- .* -->.", text, flags=re.MULTILINE), "a comment that begins a line ends the paragraph"
+    said = re.sub(
+        r"```.*?```|`.*?`|\$\$.*?\$\$", "", FIGURE.sub("", TABLE.sub("", text)), flags=re.DOTALL
+    )
+    assert not re.findall(r"\d\.\d+|\d+ ?%", said), (
+        "figures without a comment that says what they are"
+    )
+    assert not re.findall(r"^<!-- .* -->.", text, flags=re.MULTILINE), (
+        "a comment that begins a line ends the paragraph"
+    )
 
 
 def test_changed_figures_are_seen():
     text = 'R² is <!-- {of(depth_mnist_test, method="PCA", depth=8).r2:.2f} -->0.45.\n'
     assert fill(text) == text.replace("0.45", "0.44")
-    what = 'depth_mnist_test.query("depth == 8").pivot(index="method", columns="depth", values="r2")'
+    what = (
+        'depth_mnist_test.query("depth == 8").pivot(index="method", columns="depth", values="r2")'
+    )
     table = f"<!-- {{{what}:.2f}} -->\n| gone |\n"
     assert fill(table).splitlines()[1:4] == ["| depth | 8 |", "| --- | ---: |", "| PCA | 0.44 |"]
 
@@ -128,7 +153,9 @@ def test_examples_draw_their_picture_and_show_what_they_say(path, tmp_path, monk
     finally:
         plt.close("all")
     assert namespace["figure"] in pictures
-    measured = namespace.get("errors") or {name: -score for name, score in namespace.get("scores", {}).items()}
+    measured = namespace.get("errors") or {
+        name: -score for name, score in namespace.get("scores", {}).items()
+    }
     if measured:
         assert measured["skae"] == min(value for name, value in measured.items() if name != "clean")
 
@@ -184,10 +211,16 @@ def test_public_methods_are_documented(thing):
     methods = [thing] if inspect.isfunction(thing) else _own_methods(thing)
     for method in methods:
         documented = _entries(_sections(method.__doc__).get("Parameters", ""))
-        assert list(documented) == [name for name in inspect.signature(method).parameters if name != "self"], method.__name__
+        assert list(documented) == [
+            name for name in inspect.signature(method).parameters if name != "self"
+        ], method.__name__
         assert _sections(method.__doc__).keys() & {"Returns", "Yields"}, method.__name__
 
 
 def _own_methods(cls):
     methods = inspect.getmembers(cls, inspect.isroutine)
-    return [m for name, m in methods if not name.startswith("_") and (m.__module__ or "").startswith("skae")]
+    return [
+        m
+        for name, m in methods
+        if not name.startswith("_") and (m.__module__ or "").startswith("skae")
+    ]

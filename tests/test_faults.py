@@ -68,7 +68,10 @@ class _NoFloat64(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        if any(isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64 for leaf in tree_leaves(result)):
+        if any(
+            isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64
+            for leaf in tree_leaves(result)
+        ):
             raise TypeError(f"{func} on a device that has no float64.")
         return result
 
@@ -113,9 +116,14 @@ def _halve_deviations(X, random_state):
 def test_a_callable_corruption_is_given_samples_at_any_offset(rng, offset):
     X = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 8)) + 0.05 * rng.normal(size=(300, 8))
     _halve_deviations.seen = []
-    fits = [_make(DenoisingAutoencoder, corruption=_halve_deviations, max_iter=5).fit(X + at) for at in (0.0, offset)]
+    fits = [
+        _make(DenoisingAutoencoder, corruption=_halve_deviations, max_iter=5).fit(X + at)
+        for at in (0.0, offset)
+    ]
     for seen in _halve_deviations.seen:
-        nearest = np.abs(seen[:, None] - X - offset * (np.abs(seen).max() > 1e3)).max(axis=2).min(axis=1)
+        nearest = (
+            np.abs(seen[:, None] - X - offset * (np.abs(seen).max() > 1e3)).max(axis=2).min(axis=1)
+        )
         assert nearest.max() < 1e-5
     without, shifted = (fit.score(X + at) for fit, at in zip(fits, (0.0, offset), strict=True))
     assert without > 0.9
@@ -220,7 +228,9 @@ def test_one_validation_sample_keeps_pca(cls, how):
 @pytest.mark.parametrize("n_components", [1, 2])
 def test_ten_samples_of_linnerud_cross_validate_as_pca(n_components):
     X = load_linnerud().data
-    estimator = AutoencoderTransformer(n_components, output_activation="identity", max_iter=30, random_state=0)
+    estimator = AutoencoderTransformer(
+        n_components, output_activation="identity", max_iter=30, random_state=0
+    )
     expected = cross_val_score(PCA(n_components), X, scoring=reconstruction_score, cv=2)
     np.testing.assert_allclose(cross_val_score(estimator, X, cv=2), expected, atol=1e-4)
 
@@ -891,7 +901,8 @@ def test_what_is_drawn_has_a_seed_of_its_own(cls, digits, monkeypatch):
     # Weights and the noise of training; a density has fixed draws, too.
     assert len(seeds["torch"]) == (3 if cls is VAETransformer else 2)
     scalars = {seed for seed in seeds["numpy"] if np.isscalar(seed)}
-    assert len(scalars - {0}) == 2  # split and batches; the hashes of samples have the same factors in every fit
+    # Split and batches; the hashes of samples have the same factors in every fit.
+    assert len(scalars - {0}) == 2
     assert not seeds["torch"] & scalars
     corruptions = seeds["numpy"] - scalars
     if cls is DenoisingAutoencoder:
@@ -925,7 +936,8 @@ def _lit_late(rng):
 def test_a_denoiser_starts_no_lower_than_the_mean_on_sparse_samples(seed, dtype):
     X = _lit_late(np.random.default_rng(seed)).astype(dtype)
     start = _make(DenoisingAutoencoder, 8, noise_level=0.3, max_iter=0, random_state=seed).fit(X)
-    assert start.baseline_score_ > -0.1  # that of the mean, but for the difference of the means of all and of some
+    # That of the mean, but for the difference of the means of all and of some.
+    assert start.baseline_score_ > -0.1
     assert start.score(X) > -0.1
 
 
@@ -960,15 +972,22 @@ class Looks(Callback):
 
 @EACH
 def test_a_callback_that_only_looks_changes_nothing(cls, digits):
-    scoring = EpochScoring("neg_mean_squared_error", on_train=True, lower_is_better=False, name="mse")
-    fits = [_make(cls, skorch_callbacks=callbacks).fit(digits) for callbacks in ([Callback()], [Looks(), scoring])]
+    scoring = EpochScoring(
+        "neg_mean_squared_error", on_train=True, lower_is_better=False, name="mse"
+    )
+    fits = [
+        _make(cls, skorch_callbacks=callbacks).fit(digits)
+        for callbacks in ([Callback()], [Looks(), scoring])
+    ]
     assert fits[0].validation_scores_ == fits[1].validation_scores_
     np.testing.assert_array_equal(*(fit.transform(digits) for fit in fits))
 
 
-@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")  # in scikit-learn's validation
+# In scikit-learn's validation.
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")
 def test_a_score_near_the_end_of_float32_is_finite(rng):
-    X = np.outer(rng.uniform(-3e37, 3e37, size=300), np.ones(900)).astype(np.float32)  # codes are thirty times as large
+    # Codes are thirty times as large.
+    X = np.outer(rng.uniform(-3e37, 3e37, size=300), np.ones(900)).astype(np.float32)
     assert _make(AutoencoderTransformer, max_iter=0).fit(X).score(X) == pytest.approx(1)
 
 
@@ -979,7 +998,9 @@ def test_a_density_of_float32_samples_takes_no_copy_of_them(wide):
 
 
 def test_a_truncated_estimator_shares_nothing_that_changes(digits):
-    estimator = _make(AutoencoderTransformer, 4, ordered=True).set_output(transform="default").fit(digits)
+    estimator = (
+        _make(AutoencoderTransformer, 4, ordered=True).set_output(transform="default").fit(digits)
+    )
     codes = estimator.transform(digits)
     truncated = estimator.truncate(2).set_output(transform="pandas")
     truncated.loss_curve_.append(0.0)

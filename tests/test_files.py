@@ -25,13 +25,21 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from skorch.callbacks import Callback, LRScheduler
 
 import skae
-from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer, _files
+from skae import (
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+    _files,
+)
 
 ROOT = Path(__file__).parent.parent
 DENSE = {"hidden_layer_sizes": (16,)}
 ESTIMATORS = {
     "dense": AutoencoderTransformer(3, **DENSE),
-    "textbook": AutoencoderTransformer(3, init="random", loss="log_loss", code_activation="relu", **DENSE),
+    "textbook": AutoencoderTransformer(
+        3, init="random", loss="log_loss", code_activation="relu", **DENSE
+    ),
     "ordered": AutoencoderTransformer(0.9, **DENSE),
     "conv": ConvAutoencoderTransformer(3, channels=(4, 8)),
     "denoising": DenoisingAutoencoder(3, corruption="salt_and_pepper", **DENSE),
@@ -39,7 +47,9 @@ ESTIMATORS = {
     "gaussian": VAETransformer(3, **DENSE),
     "bernoulli": VAETransformer(3, likelihood="bernoulli", **DENSE),
 }
-pytestmark = pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning", "ignore:.*is not reached:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*components are in use:UserWarning", "ignore:.*is not reached:UserWarning"
+)
 
 
 def _fit(estimator, X, **parameters):
@@ -64,7 +74,11 @@ def _skops_types(file):
     return skops.io.get_untrusted_types(file=file)
 
 
-DUMP = {"pickle": lambda x, path: path.write_bytes(pickle.dumps(x)), "joblib": joblib.dump, "skops": skops.io.dump}
+DUMP = {
+    "pickle": lambda x, path: path.write_bytes(pickle.dumps(x)),
+    "joblib": joblib.dump,
+    "skops": skops.io.dump,
+}
 LOAD = {
     "pickle": lambda path: pickle.loads(path.read_bytes()),
     "joblib": joblib.load,
@@ -123,7 +137,10 @@ def test_attributes_come_back_as_they_were(fitted, pixels, tmp_path, name, way):
     assert twin.get_params() == fitted[name].get_params()
     assert vars(twin).keys() == vars(fitted[name]).keys()
     assert list(twin.history_) == list(fitted[name].history_)
-    assert (twin.loss_curve_, twin.validation_scores_) == (fitted[name].loss_curve_, fitted[name].validation_scores_)
+    assert (twin.loss_curve_, twin.validation_scores_) == (
+        fitted[name].loss_curve_,
+        fitted[name].validation_scores_,
+    )
     assert {type(value) for value in twin.loss_curve_} == {float}
     assert twin.summary() == fitted[name].summary()
     np.testing.assert_array_equal(twin.score_samples(pixels), fitted[name].score_samples(pixels))
@@ -133,13 +150,17 @@ def test_pipelines(pixels, tmp_path):
     pipeline = make_pipeline(StandardScaler(), _fit(ESTIMATORS["dense"], pixels)).fit(pixels)
     for way, dump in DUMP.items():
         dump(pipeline, tmp_path / way)
-        np.testing.assert_array_equal(LOAD[way](tmp_path / way).transform(pixels), pipeline.transform(pixels))
+        np.testing.assert_array_equal(
+            LOAD[way](tmp_path / way).transform(pixels), pipeline.transform(pixels)
+        )
 
 
 def test_truncated_estimators(fitted, pixels, tmp_path):
     truncated = fitted["ordered"].truncate(2)
     DUMP["skops"](truncated, tmp_path / "file")
-    np.testing.assert_array_equal(LOAD["skops"](tmp_path / "file").reconstruct(pixels), truncated.reconstruct(pixels))
+    np.testing.assert_array_equal(
+        LOAD["skops"](tmp_path / "file").reconstruct(pixels), truncated.reconstruct(pixels)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
@@ -190,14 +211,20 @@ def test_wide_rows(name, n_components):
 )
 def test_no_bounds_and_of_a_corruption_what_it_draws_from(pixels, corruption, needs):
     corruption = _darken if corruption == "own" else corruption
-    estimator = _fit(ESTIMATORS["denoising"], pixels, corruption=corruption, noise_level=0.1, max_iter=0)
+    estimator = _fit(
+        ESTIMATORS["denoising"], pixels, corruption=corruption, noise_level=0.1, max_iter=0
+    )
     assert np.isfinite(estimator.net_.module_.output.upper.numpy()).any()
     state = estimator.__getstate__()
-    assert not [name for name in state["_model"]["weights"] if name.startswith(("output.", "corruption."))]
+    assert not [
+        name for name in state["_model"]["weights"] if name.startswith(("output.", "corruption."))
+    ]
     assert {field.name for field in fields(state["_corruption"])} == needs
     twin = pickle.loads(pickle.dumps(estimator))
     assert twin.score(pixels) == estimator.score(pixels)
-    np.testing.assert_array_equal(twin.net_.module_.output.upper, estimator.net_.module_.output.upper)
+    np.testing.assert_array_equal(
+        twin.net_.module_.output.upper, estimator.net_.module_.output.upper
+    )
 
 
 def _darken(X, random_state):
@@ -226,7 +253,10 @@ class Hoarder(Callback):
         net.history.record("object", Path("here"))
 
 
-@pytest.mark.parametrize("make", [Hoarder, lambda: LRScheduler("StepLR", step_size=2), lambda: ("named", Hoarder(every=3))])
+@pytest.mark.parametrize(
+    "make",
+    [Hoarder, lambda: LRScheduler("StepLR", step_size=2), lambda: ("named", Hoarder(every=3))],
+)
 def test_callbacks_come_back_as_before_the_fit(pixels, make):
     given = make()
     estimator = _fit(ESTIMATORS["dense"], pixels, skorch_callbacks=[given, Hoarder], random_state=0)
@@ -273,14 +303,19 @@ def test_another_version_is_warned_of(fitted, pixels, tmp_path, monkeypatch, way
     assert len(caught) == 1
     warning = caught[0].message
     assert warning.estimator_name == "AutoencoderTransformer"
-    assert (warning.original_sklearn_version, warning.current_sklearn_version) == ("0.0.7", skae.__version__)
+    assert (warning.original_sklearn_version, warning.current_sklearn_version) == (
+        "0.0.7",
+        skae.__version__,
+    )
     np.testing.assert_array_equal(twin.transform(pixels), estimator.transform(pixels))
 
 
 def test_a_file_without_a_version_is_warned_of():
     state = AutoencoderTransformer().__getstate__()
     del state["_skae_version"]
-    with pytest.warns(InconsistentVersionWarning, match="AutoencoderTransformer from version unknown"):
+    with pytest.warns(
+        InconsistentVersionWarning, match="AutoencoderTransformer from version unknown"
+    ):
         AutoencoderTransformer().__setstate__(state)
 
 
@@ -316,14 +351,20 @@ def _changed(part, change):
 DAMAGES = {
     "no model": lambda state: _without(state, "_model"),
     "no weights": lambda state: state | {"_model": _without(state["_model"], "weights")},
-    "a weight less": _changed("weights", lambda weights: _without(weights, "encoder.linear.weight")),
+    "a weight less": _changed(
+        "weights", lambda weights: _without(weights, "encoder.linear.weight")
+    ),
     "a weight more": _changed("weights", lambda weights: weights | {"more": np.zeros(3)}),
     "no array": _changed("weights", lambda weights: weights | {"encoder.linear.weight": "three"}),
     "no sizes": lambda state: state | {"_model": _without(state["_model"], "spec")},
-    "other sizes": _changed("spec", lambda spec: spec.replace('"n_components": 3', '"n_components": 5')),
+    "other sizes": _changed(
+        "spec", lambda spec: spec.replace('"n_components": 3', '"n_components": 5')
+    ),
     "unknown network": _changed("spec", lambda spec: spec.replace('"Dense"', '"Round"')),
     "cut spec": _changed("spec", lambda spec: spec[:-1]),
-    "no standardizer": lambda state: state | {"_model": _without(state["_model"], "target_standardizer")},
+    "no standardizer": lambda state: (
+        state | {"_model": _without(state["_model"], "target_standardizer")}
+    ),
     "no history": lambda state: _without(state, "_history"),
     "other history": lambda state: state | {"_history": b"epochs"},
 }
@@ -333,7 +374,8 @@ DAMAGES = {
 def test_damaged_files(fitted, damage):
     state = DAMAGES[damage](fitted["dense"].__getstate__())
     with pytest.raises(
-        ValueError, match=r"This is no whole AutoencoderTransformer.*damaged or changed, or of another version"
+        ValueError,
+        match=r"This is no whole AutoencoderTransformer.*damaged or changed, or of another version",
     ):
         AutoencoderTransformer().__setstate__(state)
 

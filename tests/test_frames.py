@@ -16,7 +16,12 @@ from skae import (
     reconstruction_score,
 )
 
-ESTIMATORS = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer]
+ESTIMATORS = [
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+]
 NAMES = ["zeta", "alpha", "mid", "beta"]  # in no order
 OTHERS = {"pandas": "polars", "polars": "pandas"}
 
@@ -84,9 +89,14 @@ def test_global_configuration(library):
     codes = estimator.transform(frame)
     with config_context(transform_output=library):
         assert _columns(estimator.inverse_transform(codes)) == NAMES
-        assert _columns(estimator.set_output(transform=OTHERS[library]).inverse_transform(codes)) == NAMES
+        assert (
+            _columns(estimator.set_output(transform=OTHERS[library]).inverse_transform(codes))
+            == NAMES
+        )
     assert type(estimator.inverse_transform(codes)) is not type(frame)
-    assert isinstance(estimator.set_output(transform="default").inverse_transform(codes), np.ndarray)
+    assert isinstance(
+        estimator.set_output(transform="default").inverse_transform(codes), np.ndarray
+    )
 
 
 def test_first_step_of_a_pipeline_decides():
@@ -100,44 +110,66 @@ def test_first_step_of_a_pipeline_decides():
     pd.testing.assert_index_equal(codes.index, frame.index)
     assert isinstance(last.inverse_transform(codes), np.ndarray)  # as StandardScaler gives them
     np.testing.assert_allclose(
-        last.inverse_transform(codes), last[0].inverse_transform(last[-1].inverse_transform(codes)), rtol=1e-12
+        last.inverse_transform(codes),
+        last[0].inverse_transform(last[-1].inverse_transform(codes)),
+        rtol=1e-12,
     )
 
 
 def test_without_names_the_container_names_the_columns():
     X = _rows(_table())
-    for library, names in {"pandas": list(range(4)), "polars": [f"column_{i}" for i in range(4)]}.items():
+    for library, names in {
+        "pandas": list(range(4)),
+        "polars": [f"column_{i}" for i in range(4)],
+    }.items():
         estimator = _make().set_output(transform=library).fit(X)
         assert _columns(estimator.inverse_transform(estimator.transform(X))) == names
-    assert _columns(estimator.set_output(transform="pandas").reconstruct(pd.DataFrame(X))) == list(range(4))
+    assert _columns(estimator.set_output(transform="pandas").reconstruct(pd.DataFrame(X))) == list(
+        range(4)
+    )
 
 
 def test_codes_in_another_order_are_refused():
     frame = _frame("pandas", _rows(_table()))
     estimator = _make().set_output(transform="pandas").fit(frame)
     codes = estimator.transform(frame)
-    with pytest.raises(ValueError, match=r"columns autoencodertransformer1, autoencodertransformer0.*in that order"):
+    with pytest.raises(
+        ValueError, match=r"columns autoencodertransformer1, autoencodertransformer0.*in that order"
+    ):
         estimator.inverse_transform(codes[codes.columns[::-1]])
     # Other names say nothing of an order: as for PCA, the first column is the first component.
     pd.testing.assert_frame_equal(
-        estimator.inverse_transform(codes.set_axis(["b", "a"], axis=1)), estimator.inverse_transform(codes)
+        estimator.inverse_transform(codes.set_axis(["b", "a"], axis=1)),
+        estimator.inverse_transform(codes),
     )
 
 
 def test_images_stay_arrays(digits):
     images = digits[:40].reshape(-1, 8, 8)
-    estimator = _make(ConvAutoencoderTransformer, channels=(4,)).set_output(transform="pandas").fit(images)
+    estimator = (
+        _make(ConvAutoencoderTransformer, channels=(4,)).set_output(transform="pandas").fit(images)
+    )
     codes = estimator.transform(images)
     assert _columns(codes) == ["convautoencodertransformer0", "convautoencodertransformer1"]
-    assert estimator.inverse_transform(codes).shape == estimator.reconstruct(images).shape == (40, 8, 8)
+    assert (
+        estimator.inverse_transform(codes).shape
+        == estimator.reconstruct(images).shape
+        == (40, 8, 8)
+    )
 
 
 def test_measured_damage_gives_back_the_columns_of_the_targets():
     X = _rows(_table())
     damaged, clean = _frame("pandas", X), _frame("pandas", X[:, :3], ["red", "green", "blue"])
-    estimator = _make(DenoisingAutoencoder).set_output(transform="pandas").fit(damaged, X_target=clean)
+    estimator = (
+        _make(DenoisingAutoencoder).set_output(transform="pandas").fit(damaged, X_target=clean)
+    )
     denoised = estimator.denoise(damaged)
-    assert _columns(denoised) == _columns(estimator.inverse_transform(estimator.transform(damaged))) == _columns(clean)
+    assert (
+        _columns(denoised)
+        == _columns(estimator.inverse_transform(estimator.transform(damaged)))
+        == _columns(clean)
+    )
     pd.testing.assert_index_equal(denoised.index, damaged.index)
     assert _columns(estimator.fit(damaged, X_target=X[:, :3]).denoise(damaged)) == [0, 1, 2]
     assert _columns(estimator.fit(damaged).denoise(damaged)) == NAMES
@@ -146,7 +178,10 @@ def test_measured_damage_gives_back_the_columns_of_the_targets():
 def test_drawn_rows_have_the_columns_of_the_data():
     frame = _frame("polars", _rows(_table()))
     estimator = _make(VAETransformer).set_output(transform="polars").fit(frame)
-    for drawn in (estimator.sample(3, random_state=0), estimator.interpolate(frame[:1], frame[1:2], 3)):
+    for drawn in (
+        estimator.sample(3, random_state=0),
+        estimator.interpolate(frame[:1], frame[1:2], 3),
+    ):
         assert (drawn.shape, _columns(drawn)) == ((3, 4), NAMES)
 
 
@@ -160,7 +195,9 @@ def _mixed(kind):
     if kind == "pandas":
         return pd.DataFrame(table)
     types = dict(zip(table, ["Int64", "Float64", "Float32", "boolean"], strict=True))
-    return pd.DataFrame({name: pd.array(values, dtype=types[name]) for name, values in table.items()})
+    return pd.DataFrame(
+        {name: pd.array(values, dtype=types[name]) for name, values in table.items()}
+    )
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
@@ -174,10 +211,16 @@ def test_mixed_columns_are_the_array_of_their_values(cls, kind):
         np.testing.assert_allclose(given, wanted, rtol=1e-6, atol=1e-8)
     codes = estimator.transform(frame)
     assert codes.dtype == np.float64
-    assert reconstruction_score(estimator, frame) == pytest.approx(reconstruction_score(expected, X))
+    assert reconstruction_score(estimator, frame) == pytest.approx(
+        reconstruction_score(expected, X)
+    )
     estimator.set_output(transform="polars" if kind == "polars" else "pandas")
-    assert reconstruction_score(estimator, frame) == pytest.approx(reconstruction_score(expected, X))
-    np.testing.assert_allclose(estimator.inverse_transform(estimator.transform(frame)), expected.reconstruct(X), atol=1e-6)
+    assert reconstruction_score(estimator, frame) == pytest.approx(
+        reconstruction_score(expected, X)
+    )
+    np.testing.assert_allclose(
+        estimator.inverse_transform(estimator.transform(frame)), expected.reconstruct(X), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("kind", ["nullable", "polars"])

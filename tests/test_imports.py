@@ -34,7 +34,17 @@ ARROWS = {
     "_parameters": {"_compat", "_nn"},
     "_images": {"_frames", "_parameters"},
     "_files": {"_model", "_training", "_version"},
-    "_fitting": {"_compat", "_data", "_files", "_model", "_nn", "_parameters", "_preparation", "_training", "_warnings"},
+    "_fitting": {
+        "_compat",
+        "_data",
+        "_files",
+        "_model",
+        "_nn",
+        "_parameters",
+        "_preparation",
+        "_training",
+        "_warnings",
+    },
     "_base": {
         "_compat",
         "_data",
@@ -49,8 +59,27 @@ ARROWS = {
     },
     "_autoencoder": {"_base", "_parameters"},
     "_conv": {"_base", "_images", "_parameters"},
-    "_denoising": {"_base", "_compat", "_data", "_files", "_images", "_linear", "_nn", "_parameters", "_preparation"},
-    "_vae": {"_base", "_compat", "_data", "_images", "_likelihoods", "_nn", "_parameters", "_warnings"},
+    "_denoising": {
+        "_base",
+        "_compat",
+        "_data",
+        "_files",
+        "_images",
+        "_linear",
+        "_nn",
+        "_parameters",
+        "_preparation",
+    },
+    "_vae": {
+        "_base",
+        "_compat",
+        "_data",
+        "_images",
+        "_likelihoods",
+        "_nn",
+        "_parameters",
+        "_warnings",
+    },
     "_plot": {"_compat", "_parameters", "_scores"},
     "__init__": {"_autoencoder", "_conv", "_denoising", "_vae", "_plot", "_scores", "_version"},
 }
@@ -75,7 +104,9 @@ def _packages(path):
 
 def test_imports_are_found(tmp_path):
     path = tmp_path / "example.py"
-    path.write_text("import os.path as p\nfrom skae import _base\ndef f():\n    from skorch.callbacks import Callback\n")
+    path.write_text(
+        "import os.path as p\nfrom skae import _base\ndef f():\n    from skorch.callbacks import Callback\n"
+    )
     assert _imports(path) == {"os.path", "skae._base", "skorch.callbacks.Callback"}
     assert _packages(path) == {"os", "skae", "skorch"}
 
@@ -129,7 +160,9 @@ def test_networks_know_torch_and_numpy_only(path):
     assert _packages(path) <= {"numpy", "skae", "torch", *sys.stdlib_module_names}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "skae" / "_data").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "skae" / "_data").glob("*.py")), ids=lambda path: path.stem
+)
 def test_data_know_no_torch_modules(path):
     assert not {name for name in _imports(path) if name.startswith("torch.nn")}
 
@@ -144,15 +177,27 @@ def _is_private(name):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_what_is_private_elsewhere_stands_in_one_file_and_nothing_of_torch_does(path):
-    private = {name for name in _imports(path) if not name.startswith("skae.") and _is_private(name)}
+    private = {
+        name for name in _imports(path) if not name.startswith("skae.") and _is_private(name)
+    }
     assert not {name for name in private if name.partition(".")[0] == "torch"}
     assert path.stem == "_compat" or not private
 
 
 # Subclasses.
 
-ESTIMATORS = (skae.AutoencoderTransformer, skae.ConvAutoencoderTransformer, skae.DenoisingAutoencoder, skae.VAETransformer)
-SCIKIT_LEARNS = {"__init__", "_parameter_constraints", "__sklearn_tags__", "_sklearn_auto_wrap_output_keys"}
+ESTIMATORS = (
+    skae.AutoencoderTransformer,
+    skae.ConvAutoencoderTransformer,
+    skae.DenoisingAutoencoder,
+    skae.VAETransformer,
+)
+SCIKIT_LEARNS = {
+    "__init__",
+    "_parameter_constraints",
+    "__sklearn_tags__",
+    "_sklearn_auto_wrap_output_keys",
+}
 
 
 def _is_hook(attribute):
@@ -163,20 +208,49 @@ def _is_hook(attribute):
 def test_estimators_override_declared_hooks_only(cls):
     base = vars(BaseAutoencoder)
     inherited = {name for ancestor in BaseAutoencoder.__mro__[:-1] for name in vars(ancestor)}
-    declared = {name for name, attribute in base.items() if _is_hook(attribute)} | {"_per_component"}
+    declared = {name for name, attribute in base.items() if _is_hook(attribute)} | {
+        "_per_component"
+    }
     classes = [c for c in cls.__mro__ if c not in BaseAutoencoder.__mro__]
     assert cls in classes
     for c in classes:
         overridden = {name for name in vars(c) if name in inherited and not hasattr(object, name)}
-        python = {"__module__", "__doc__", "__abstractmethods__", "_abc_impl", "__annotations__", "__firstlineno__"}
-        python |= {"__static_attributes__", "__annotations_cache__", "__annotate_func__", "__dict__", "__weakref__"}
-        metadata = {name for name in overridden if name.startswith(("set_", "_metadata_request", "__metadata_request"))}
+        python = {
+            "__module__",
+            "__doc__",
+            "__abstractmethods__",
+            "_abc_impl",
+            "__annotations__",
+            "__firstlineno__",
+        }
+        python |= {
+            "__static_attributes__",
+            "__annotations_cache__",
+            "__annotate_func__",
+            "__dict__",
+            "__weakref__",
+        }
+        metadata = {
+            name
+            for name in overridden
+            if name.startswith(("set_", "_metadata_request", "__metadata_request"))
+        }
         assert overridden - python - metadata - SCIKIT_LEARNS <= declared
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_nothing_optional_is_imported(path):
-    required = {"joblib", "numpy", "scipy", "skae", "sklearn", "skorch", "threadpoolctl", "torch", *sys.stdlib_module_names}
+    required = {
+        "joblib",
+        "numpy",
+        "scipy",
+        "skae",
+        "sklearn",
+        "skorch",
+        "threadpoolctl",
+        "torch",
+        *sys.stdlib_module_names,
+    }
     assert _packages(path) - ({"matplotlib"} if path in DISPLAYS else set()) <= required
 
 
@@ -185,7 +259,9 @@ def test_displays_know_no_torch_and_matplotlib_in_functions_only(path):
     assert "torch" not in _packages(path)
     top = ast.parse(path.read_text(encoding="utf-8")).body
     imports = [ast.unparse(node) for node in top if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert not [line for line in imports if line.startswith(("import matplotlib", "from matplotlib"))]
+    assert not [
+        line for line in imports if line.startswith(("import matplotlib", "from matplotlib"))
+    ]
 
 
 def test_there_are_benchmarks():
@@ -203,7 +279,11 @@ def test_benchmarks_and_examples_use_public_attributes_only(path):
     if "skae" not in _imports(path):
         return  # a local variable may have that name
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_skae(node.value)}
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and _is_skae(node.value)
+    }
     assert used <= {*skae.__all__, "__file__", "__version__"}
 
 
@@ -220,7 +300,9 @@ OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "safetensors", "skops"}
 
 def _run(program):
     command = [sys.executable, "-W", "error", "-c", program]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 def test_importing_skae_pulls_in_nothing_optional():
@@ -263,4 +345,6 @@ def test_displays_say_that_they_need_matplotlib():
         "    except ImportError as error:\n"
         "        print(str(error).split(' requires ')[0])\n"
     )
-    assert _run(program) == [f"{name}Display.from_estimator" for name in ("CodeMap", "DepthCurve", "Reconstruction")]
+    assert _run(program) == [
+        f"{name}Display.from_estimator" for name in ("CodeMap", "DepthCurve", "Reconstruction")
+    ]

@@ -11,9 +11,13 @@ from skae._nn.nested_dropout import NestedDropout, PrefixMask
 H = np.array([[-1.0, 0.0, 2.5], [3.0, -0.5, 0.25]])
 
 
-@pytest.mark.parametrize(("activation", "expected"), [(nn.Identity(), H), (nn.ReLU(), np.maximum(H, 0))])
+@pytest.mark.parametrize(
+    ("activation", "expected"), [(nn.Identity(), H), (nn.ReLU(), np.maximum(H, 0))]
+)
 def test_deterministic_code_is_the_activated_output(activation, expected):
-    np.testing.assert_array_equal(DeterministicLatent(activation)(torch.from_numpy(H)).numpy(), expected)
+    np.testing.assert_array_equal(
+        DeterministicLatent(activation)(torch.from_numpy(H)).numpy(), expected
+    )
 
 
 def test_deterministic_code_is_as_wide_as_it_is_long_and_costs_nothing():
@@ -26,7 +30,10 @@ def test_deterministic_code_is_as_wide_as_it_is_long_and_costs_nothing():
     assert latent.validation_masks == [None]
 
 
-LATENTS = [DeterministicLatent(nn.Identity(), NestedDropout(3)), GaussianLatent(3, NestedDropout(3))]
+LATENTS = [
+    DeterministicLatent(nn.Identity(), NestedDropout(3)),
+    GaussianLatent(3, NestedDropout(3)),
+]
 
 
 @pytest.mark.parametrize("latent", LATENTS, ids=["deterministic", "gaussian"])
@@ -37,7 +44,10 @@ def test_decoder_is_given_masked_codes_and_their_condition(latent, lengths):
     mask = PrefixMask(*map(torch.cat, zip(*masks, strict=True))) if masks else None
     linear, (residual, condition) = latent.decoder_inputs(torch.from_numpy(z), mask)
     left = np.broadcast_to(lengths or [3], 2)
-    expected = [[value if i < n else 0 for i, value in enumerate(code)] for code, n in zip(z, left, strict=True)]
+    expected = [
+        [value if i < n else 0 for i, value in enumerate(code)]
+        for code, n in zip(z, left, strict=True)
+    ]
     np.testing.assert_array_equal(linear, expected)
     np.testing.assert_array_equal(residual, expected)
     np.testing.assert_array_equal(condition, (mask or latent.prefix(3)).condition)
@@ -52,7 +62,11 @@ def test_masks_are_those_of_nested_dropout(latent):
 
 # Gaussian codes
 
-VARIANCE, SCALE, GAIN = np.array([0.5, 0.25, 0.9]), np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])
+VARIANCE, SCALE, GAIN = (
+    np.array([0.5, 0.25, 0.9]),
+    np.array([1.0, 2.0, 3.0]),
+    np.array([4.0, 5.0, 6.0]),
+)
 
 
 def _gaussian_latent():
@@ -74,7 +88,9 @@ def test_gaussian_posterior_is_that_of_means_and_logits_in_turns(rng):
 def test_gaussian_posterior_starts_at_a_variance_of_at_most_one():
     latent = GaussianLatent(3).double()
     latent.start_at(np.array([1e-6, 0.5, 1.0]), SCALE, GAIN)
-    np.testing.assert_allclose(latent(torch.zeros(1, 6).double()).variance[0].numpy(), [1e-6, 0.5, 1], rtol=2e-4)
+    np.testing.assert_allclose(
+        latent(torch.zeros(1, 6).double()).variance[0].numpy(), [1e-6, 0.5, 1], rtol=2e-4
+    )
 
 
 def test_decoder_is_given_gaussian_codes_in_the_units_of_its_weights():
@@ -102,4 +118,6 @@ def test_divergence_of_each_component_is_torchs(length, rng):
 def test_draws_are_those_of_the_noise(n_noises, rng):
     posterior, noise = _posterior(rng), rng.normal(size=(4, n_noises, 3))
     expected = posterior.mean.numpy() + np.sqrt(expit(posterior.logit.numpy())) * noise
-    np.testing.assert_allclose(posterior.rsample(torch.from_numpy(noise)).numpy(), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        posterior.rsample(torch.from_numpy(noise)).numpy(), expected, rtol=1e-10
+    )

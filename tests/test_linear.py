@@ -25,14 +25,18 @@ def _table(rng, n, p, offset=0.0):
 def test_components_are_pcas_with_their_signs(rng, n, p, offset):
     X = _table(rng, n, p, offset)
     start = _start(X, 5)
-    np.testing.assert_allclose(start.encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7)
+    np.testing.assert_allclose(
+        start.encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7
+    )
     np.testing.assert_array_equal(start.decoder, start.encoder.T)
 
 
 def test_tables_too_wide_for_a_covariance_matrix(rng, monkeypatch):
     X = _table(rng, 60, 20)
     monkeypatch.setattr(pca, "MAX_FEATURES_OF_SCATTER", 10)
-    np.testing.assert_allclose(_start(X, 5).encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7)
+    np.testing.assert_allclose(
+        _start(X, 5).encoder, PCA(5, svd_solver="full").fit(X).components_, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize(("n", "p", "rank"), [(50, 4, 4), (3, 6, 3)])
@@ -48,7 +52,9 @@ def test_zeros_past_the_number_of_components(rng, n, p, rank):
 
 
 def test_chunks_do_not_matter(cancer):
-    np.testing.assert_allclose(_start(cancer, 4, chunk_size=50).encoder, _start(cancer, 4).encoder, atol=1e-10)
+    np.testing.assert_allclose(
+        _start(cancer, 4, chunk_size=50).encoder, _start(cancer, 4).encoder, atol=1e-10
+    )
 
 
 def test_float32_at_a_large_offset_against_float64(rng):
@@ -78,7 +84,8 @@ def test_reduced_rank_is_pca_of_the_least_squares_fit(rng, n_components):
     rank = min(n_components, 3)
     fitted_pca = PCA(rank).fit(fitted)
     expected = fitted_pca.inverse_transform(fitted_pca.transform(fitted))
-    np.testing.assert_allclose(u @ start.encoder.T @ start.decoder.T, expected, atol=1e-3)  # the smallest penalty
+    # The smallest penalty.
+    np.testing.assert_allclose(u @ start.encoder.T @ start.decoder.T, expected, atol=1e-3)
     assert start.encoder.shape == (n_components, 5)
     np.testing.assert_array_equal(start.encoder[rank:], 0)
 
@@ -86,7 +93,9 @@ def test_reduced_rank_is_pca_of_the_least_squares_fit(rng, n_components):
 def test_reduced_rank_penalty_is_chosen_on_the_validation_set(rng):
     u, unseen = rng.normal(size=(2, 25, 20))
     weights = rng.normal(size=(20, 4)) / 10
-    target, unseen_target = (samples @ weights + rng.normal(size=(25, 4)) for samples in (u, unseen))
+    target, unseen_target = (
+        samples @ weights + rng.normal(size=(25, 4)) for samples in (u, unseen)
+    )
     error = {}
     for name, samples in {"train": (u, target), "unseen": (unseen, unseen_target)}.items():
         start = _reduced_rank(u, target, samples, 4)
@@ -104,6 +113,10 @@ def test_regression_on_codes_is_least_squares(rng):
     u, target = rng.normal(size=(200, 6)), rng.normal(size=(200, 3))
     u, target = u - u.mean(axis=0), target - target.mean(axis=0)
     encoder = rng.normal(size=(2, 6))
-    start = reduced_rank.regression_on_codes(np.vstack([encoder, np.zeros((1, 6))]), _pairs(u, target))
-    expected = LinearRegression(fit_intercept=False).fit(u @ encoder.T, target).predict(u @ encoder.T)
+    start = reduced_rank.regression_on_codes(
+        np.vstack([encoder, np.zeros((1, 6))]), _pairs(u, target)
+    )
+    expected = (
+        LinearRegression(fit_intercept=False).fit(u @ encoder.T, target).predict(u @ encoder.T)
+    )
     np.testing.assert_allclose(u @ start.encoder.T @ start.decoder.T, expected, atol=1e-6)

@@ -16,7 +16,9 @@ def _assert_those_of(moments, X, rtol=1e-12):
     X = X.astype(np.float64)
     assert moments.n_samples == len(X)
     np.testing.assert_allclose(moments.mean, X.mean(axis=0), rtol=rtol)
-    np.testing.assert_allclose(moments.squares, np.square(X - X.mean(axis=0)).sum(axis=0), rtol=rtol)
+    np.testing.assert_allclose(
+        moments.squares, np.square(X - X.mean(axis=0)).sum(axis=0), rtol=rtol
+    )
     np.testing.assert_array_equal(moments.low, X.min(axis=0))
     np.testing.assert_array_equal(moments.high, X.max(axis=0))
     np.testing.assert_array_equal(moments.n_low, (X.min(axis=0) == X).sum(axis=0))
@@ -26,7 +28,9 @@ def _assert_those_of(moments, X, rtol=1e-12):
 @pytest.fixture(name="X")
 def correlated(rng):
     """Correlated columns, clipped so that several samples have the extremes, and a constant one."""
-    return np.c_[(rng.normal(size=(90, 6)) @ rng.normal(size=(6, 6)) + 3).clip(-1, 5), np.full(90, 0.5)]
+    return np.c_[
+        (rng.normal(size=(90, 6)) @ rng.normal(size=(6, 6)) + 3).clip(-1, 5), np.full(90, 0.5)
+    ]
 
 
 @pytest.mark.parametrize("cross", [True, False])
@@ -37,7 +41,9 @@ def test_moments_are_numpys(X, chunk_size, dtype, cross):
     moments = _moments(X, chunk_size, cross)
     _assert_those_of(moments, X)
     if cross:
-        np.testing.assert_allclose(moments.scatter, np.cov(X.T.astype(np.float64)) * 89, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(
+            moments.scatter, np.cov(X.T.astype(np.float64)) * 89, rtol=1e-11, atol=1e-11
+        )
     else:
         assert moments.scatter is None
 
@@ -62,14 +68,19 @@ def test_order_of_merges_does_not_matter(X):
 @pytest.mark.parametrize("part", [slice(0, 1), slice(20, 50), slice(0, 90, 3), slice(2, 90)])
 def test_moments_without_a_part_are_those_of_the_other_samples(X, part, cross, dtype):
     X = X.astype(dtype)
-    everything, others = _moments(X, cross=cross), np.delete(X, np.arange(90)[part], axis=0).astype(np.float64)
+    everything, others = (
+        _moments(X, cross=cross),
+        np.delete(X, np.arange(90)[part], axis=0).astype(np.float64),
+    )
     without = everything.without(_moments(X[part], cross=cross))
     deviations = others - others.mean(axis=0)
     assert without.n_samples == len(others)
     np.testing.assert_allclose(without.mean, others.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(without.squares, np.square(deviations).sum(axis=0), rtol=1e-10)
     if cross:
-        np.testing.assert_allclose(without.scatter, deviations.T @ deviations, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(
+            without.scatter, deviations.T @ deviations, rtol=1e-10, atol=1e-10
+        )
     else:
         assert without.scatter is None
     for extreme in ("low", "high", "n_low", "n_high"):
@@ -93,7 +104,9 @@ def test_a_feature_that_varies_only_in_the_part_has_no_variance_without_it(X, va
     assert without.squares[-1] == 0
     np.testing.assert_array_equal(without.scatter[-1], 0)
     np.testing.assert_array_equal(without.scatter[:, -1], 0)
-    np.testing.assert_allclose(without.scatter[:6, :6], np.cov(X[10:, :6].T) * 79, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        without.scatter[:6, :6], np.cov(X[10:, :6].T) * 79, rtol=1e-10, atol=1e-10
+    )
     assert (without.low[-1], without.high[-1]) == (X[:, -1].min(), X[:, -1].max())
 
 
@@ -114,7 +127,9 @@ def test_the_mean_of_a_constant_feature_is_its_value():
 
 def test_samples_are_neither_changed_nor_looked_at_twice(X):
     before, n_seen = X.copy(), []
-    Moments.of((n_seen.append(len(chunk)) or chunk for chunk in ArraySource(X).chunks(40)), cross=True)
+    Moments.of(
+        (n_seen.append(len(chunk)) or chunk for chunk in ArraySource(X).chunks(40)), cross=True
+    )
     assert n_seen == [40, 40, 10]
     np.testing.assert_array_equal(X, before)
 

@@ -7,7 +7,13 @@ from skae._nn.nested_dropout import NestedDropout
 
 ROOT = np.sqrt(np.float32(2))  # of single precision, as a network's
 # Of six components: one past the first, two past the second, and two of the four past the fourth.
-CONDITIONS = {1: [1, 0, 0, 0], 2: [1, 1, 0, 0], 3: [1, 1, ROOT / 2, 0], 5: [1, 1, ROOT, 0.5], 6: [1, 1, ROOT, 1]}
+CONDITIONS = {
+    1: [1, 0, 0, 0],
+    2: [1, 1, 0, 0],
+    3: [1, 1, ROOT / 2, 0],
+    5: [1, 1, ROOT, 0.5],
+    6: [1, 1, ROOT, 1],
+}
 
 
 @pytest.mark.parametrize("length", CONDITIONS)
@@ -22,7 +28,11 @@ def test_a_prefix_is_the_first_components(length):
 def test_number_of_condition_features_is_that_of_a_mask(n_components):
     dropout = NestedDropout(n_components)
     for mask in (dropout.prefix(1), dropout.next_masks(3)):
-        assert mask.condition.shape[1] == dropout.n_condition_features == 1 + np.ceil(np.log2(n_components))
+        assert (
+            mask.condition.shape[1]
+            == dropout.n_condition_features
+            == 1 + np.ceil(np.log2(n_components))
+        )
 
 
 @pytest.mark.parametrize("n_samples", [1, 100, 1024, 3000])

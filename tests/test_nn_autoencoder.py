@@ -32,8 +32,12 @@ def test_starts_at_the_linear_maps(hidden, rng):
     module.start_at(start)
     u, z = rng.normal(size=(6, 4)), rng.normal(size=(6, 2))
     with torch.no_grad():
-        np.testing.assert_allclose(module.encode(torch.from_numpy(u)).numpy(), u @ start.encoder.T, atol=1e-6)
-        np.testing.assert_allclose(module.decode(torch.from_numpy(z)).numpy(), z @ start.decoder.T, atol=1e-6)
+        np.testing.assert_allclose(
+            module.encode(torch.from_numpy(u)).numpy(), u @ start.encoder.T, atol=1e-6
+        )
+        np.testing.assert_allclose(
+            module.decode(torch.from_numpy(z)).numpy(), z @ start.decoder.T, atol=1e-6
+        )
 
 
 def test_hidden_layers_are_not_zero_at_the_start(rng):
@@ -76,7 +80,9 @@ def test_masks_are_for_training_only(training, second, rng):
     codes = u @ start.encoder.T
     np.testing.assert_allclose(output.latent.detach().numpy(), codes, rtol=1e-4, atol=1e-5)
     expected = codes * [1, second] @ start.decoder.T
-    np.testing.assert_allclose(output.reconstruction.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        output.reconstruction.detach().numpy(), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_gradient_of_the_linear_paths_by_hand(rng):
@@ -96,8 +102,12 @@ def test_gradient_of_the_linear_paths_by_hand(rng):
     assert (output != linear_output).any()
     error = 2 * (output - u) / (n * p)  # the clip counts as the identity
     np.testing.assert_allclose(module.decoder.linear.weight.grad.numpy(), error.T @ z, rtol=1e-9)
-    np.testing.assert_allclose(module.encoder.linear.weight.grad.numpy(), (error @ D).T @ u, rtol=1e-9)
-    np.testing.assert_allclose(module.decoder.residual[-1].bias.grad.numpy(), error.sum(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(
+        module.encoder.linear.weight.grad.numpy(), (error @ D).T @ u, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        module.decoder.residual[-1].bias.grad.numpy(), error.sum(axis=0), rtol=1e-9
+    )
 
 
 def test_codes_are_activated_and_outputs_go_through_the_output(rng):
@@ -123,7 +133,9 @@ def test_a_linear_path_that_is_not_trained_gets_no_gradient(rng):
     module = _autoencoder()
     module.start_at(_linear_start(rng))
     module.encoder.trains_linear = False
-    module(torch.from_numpy(rng.normal(size=(3, 4)).astype(np.float32))).reconstruction.square().sum().backward()
+    module(
+        torch.from_numpy(rng.normal(size=(3, 4)).astype(np.float32))
+    ).reconstruction.square().sum().backward()
     assert module.encoder.linear.weight.grad is None
     assert module.decoder.linear.weight.grad.any()
 
@@ -145,7 +157,9 @@ SPEC = {
 @pytest.mark.parametrize("is_ordered", [True, False])
 @pytest.mark.parametrize("is_anchored", [True, False])
 def test_a_spec_builds_a_module_of_its_sizes(is_ordered, is_anchored, rng):
-    module = AutoencoderSpec(**SPEC | {"is_ordered": is_ordered, "is_anchored": is_anchored}).build()
+    module = AutoencoderSpec(
+        **SPEC | {"is_ordered": is_ordered, "is_anchored": is_anchored}
+    ).build()
     module.initialize(torch.Generator("cpu").manual_seed(0))
     output = module(torch.from_numpy(rng.normal(size=(2, 4)).astype(np.float32)))
     assert output.latent.shape == (2, 3)
@@ -157,7 +171,11 @@ def test_a_spec_builds_a_module_of_its_sizes(is_ordered, is_anchored, rng):
 
 
 def test_a_spec_builds_the_objective_of_its_loss():
-    objective = AutoencoderSpec(**SPEC | {"loss": "absolute_error"}).build_objective(scale=7.0, seed=0)
+    objective = AutoencoderSpec(**SPEC | {"loss": "absolute_error"}).build_objective(
+        scale=7.0, seed=0
+    )
     batch = torch.tensor([[1.0, 2.0]])
-    assert objective.per_sample(AutoencoderOutput(batch + 3, None), Batch(batch, batch)).tolist() == [3]
+    assert objective.per_sample(
+        AutoencoderOutput(batch + 3, None), Batch(batch, batch)
+    ).tolist() == [3]
     np.testing.assert_allclose(objective.max_losses(np.zeros(1), 10.0), [1])

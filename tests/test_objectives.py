@@ -46,7 +46,9 @@ class _Module:
 
 @pytest.fixture
 def pair(rng):
-    return torch.from_numpy(rng.uniform(size=(5, 8))), torch.from_numpy(rng.uniform(0.01, 0.99, size=(5, 8)))
+    return torch.from_numpy(rng.uniform(size=(5, 8))), torch.from_numpy(
+        rng.uniform(0.01, 0.99, size=(5, 8))
+    )
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -58,7 +60,9 @@ def test_loss_of_each_sample_is_scikit_learns(name, pair):
     batch, output = Batch(torch.full((5, 3), torch.nan), x), AutoencoderOutput(x_hat, None)
     np.testing.assert_allclose(objective.per_sample(output, batch).numpy(), expected, rtol=1e-6)
     assert float(objective(output, batch)) == pytest.approx(np.mean(expected), rel=1e-6)
-    np.testing.assert_allclose(expected_losses(module, objective, batch, "first").numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        expected_losses(module, objective, batch, "first").numpy(), expected, rtol=1e-6
+    )
     losses = validation_losses(module, objective, batch)
     np.testing.assert_allclose(losses.numpy(), np.transpose([expected, perfect]), rtol=1e-6)
 
@@ -78,7 +82,10 @@ def test_reference_of_one_sample_is_one(pair):
 def test_score_of_squared_error_is_r2(pair):
     x, x_hat = pair
     objective = Reconstruction("squared_error", 0.99)
-    loss, reference = float(objective(AutoencoderOutput(x_hat, None), Batch(x, x))), objective.reference([Batch(x, x)])
+    loss, reference = (
+        float(objective(AutoencoderOutput(x_hat, None), Batch(x, x))),
+        objective.reference([Batch(x, x)]),
+    )
     expected = metrics.r2_score(x.numpy(), x_hat.numpy(), multioutput="variance_weighted")
     assert objective.score(loss, reference) == pytest.approx(expected, rel=1e-6)
 
@@ -91,7 +98,11 @@ def test_a_prefix_may_fall_back_to_what_suffices():
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_losses_are_the_mean_over_all_draws_however_they_are_grouped(size, rng):
     z, noise = torch.from_numpy(rng.normal(size=5)), torch.from_numpy(rng.normal(size=(7, 1)))
-    module = SimpleNamespace(inference=lambda u: u, generative=lambda latent, mask, group: latent + mask * group)
-    objective = SimpleNamespace(draws=lambda batch: noise.split(size), per_sample=lambda output, batch: output.mean(0))
+    module = SimpleNamespace(
+        inference=lambda u: u, generative=lambda latent, mask, group: latent + mask * group
+    )
+    objective = SimpleNamespace(
+        draws=lambda batch: noise.split(size), per_sample=lambda output, batch: output.mean(0)
+    )
     losses = expected_losses(module, objective, Batch(z, z), mask=3)
     np.testing.assert_allclose(losses.numpy(), z.numpy() + 3 * noise.numpy().mean(), rtol=1e-12)

@@ -14,14 +14,21 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 
-from skae import AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer
+from skae import (
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+)
 from skae._nn.nested_dropout import NestedDropout
 
 CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoencoder, VAETransformer]
 
 
 def _make(n_components=8, **parameters):
-    return AutoencoderTransformer(n_components, **{"ordered": True, "max_iter": 30, "random_state": 0} | parameters)
+    return AutoencoderTransformer(
+        n_components, **{"ordered": True, "max_iter": 30, "random_state": 0} | parameters
+    )
 
 
 def _r2(X, X_hat):
@@ -49,7 +56,9 @@ def trained(pixels):
 
 def test_ratios_of_the_start_are_pcas(digits):
     start = _make(max_iter=0, output_activation="identity").fit(digits)
-    np.testing.assert_allclose(start.explained_variance_ratio_, PCA(8).fit(digits).explained_variance_ratio_, atol=1e-6)
+    np.testing.assert_allclose(
+        start.explained_variance_ratio_, PCA(8).fit(digits).explained_variance_ratio_, atol=1e-6
+    )
 
 
 # Training
@@ -69,10 +78,16 @@ def test_each_batch_has_powers_of_two_in_their_shares(n_components, cuts, n_rows
     code = NestedDropout(n_components)
     assert code.lengths == [*cuts, n_components]
     drawn = [code.next_masks(n_rows).length[:, 0].numpy() for _ in range(300)]
-    shares = np.append(0.6 * np.array([*cuts.values()]) / sum(cuts.values()), 0.4) if cuts else np.ones(1)
+    shares = (
+        np.append(0.6 * np.array([*cuts.values()]) / sum(cuts.values()), 0.4)
+        if cuts
+        else np.ones(1)
+    )
     counts = np.array([[(depths == depth).sum() for depth in code.lengths] for depths in drawn])
-    assert (np.abs(counts - shares * n_rows) <= 3).all()  # of 128 independent draws and more, some would be off by ten
-    np.testing.assert_allclose(counts.mean(axis=0) / n_rows, shares, atol=0.05)  # a small batch has not always the same
+    # Of 128 independent draws and more, some would be off by ten.
+    assert (np.abs(counts - shares * n_rows) <= 3).all()
+    # A small batch has not always the same.
+    np.testing.assert_allclose(counts.mean(axis=0) / n_rows, shares, atol=0.05)
 
 
 def test_a_depth_that_is_wanted_is_cut_at_and_judged():
@@ -105,7 +120,9 @@ class Cuts(Callback):
 
 def test_rows_are_cut_elsewhere_in_each_epoch_of_training_and_nowhere_else(pixels):
     cuts = Cuts()
-    estimator = _make(max_iter=2, batch_size=1000, validation_fraction=None, skorch_callbacks=[cuts]).fit(pixels)
+    estimator = _make(
+        max_iter=2, batch_size=1000, validation_fraction=None, skorch_callbacks=[cuts]
+    ).fit(pixels)
     first, second = cuts.depths
     assert set(first) == {1, 2, 4, 8}
     assert not np.array_equal(first, second)
@@ -125,11 +142,15 @@ def test_ordered_prefixes_are_better_than_those_of_other_codes(pixels, trained):
     unordered = _make(ordered=False, max_iter=100).fit(pixels[:250])
     codes = unordered.transform(pixels)
     codes[:, 2:] = 0
-    assert trained.explained_variance_curve(pixels)[1] > _r2(pixels, unordered.inverse_transform(codes)) + 0.05
+    assert (
+        trained.explained_variance_curve(pixels)[1]
+        > _r2(pixels, unordered.inverse_transform(codes)) + 0.05
+    )
 
 
 def test_validation_score_is_the_mean_over_the_judged_prefixes(pixels):
-    pixels = pixels[:, np.ptp(pixels[200:], axis=0) > 0]  # R² leaves out columns that do not vary, the objective has all
+    # R² leaves out columns that do not vary, the objective has all.
+    pixels = pixels[:, np.ptp(pixels[200:], axis=0) > 0]
     estimator = _make(max_iter=5).fit(pixels[:200], X_val=pixels[200:])
     curve = estimator.explained_variance_curve(pixels[200:])
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
@@ -139,7 +160,9 @@ def test_validation_score_is_the_mean_over_the_judged_prefixes(pixels):
 def test_no_judged_prefix_of_the_epoch_kept_is_behind_pca(pixels):
     """A later epoch has a better mean over the prefixes, but is behind PCA with all components."""
     X, X_val = pixels[:200], pixels[200:]
-    estimator = _make(24, max_iter=60, output_activation="identity", random_state=7).fit(X, X_val=X_val)
+    estimator = _make(24, max_iter=60, output_activation="identity", random_state=7).fit(
+        X, X_val=X_val
+    )
     curve = estimator.explained_variance_curve(X_val)
     pca = PCA(24, svd_solver="full").fit(X)
     for depth in (24, 8, 4, 2):  # judged are the first and the third
@@ -155,7 +178,8 @@ def test_no_judged_prefix_of_the_epoch_kept_is_behind_pca(pixels):
 def test_curve_is_the_score_of_each_prefix(fitted, pixels):
     curve = fitted.explained_variance_curve(pixels)
     assert curve.shape == (8,)
-    if isinstance(fitted, DenoisingAutoencoder):  # draws other damage: the curve in float32, `score` in the dtype of X
+    # Draws other damage: the curve in float32, `score` in the dtype of X.
+    if isinstance(fitted, DenoisingAutoencoder):
         assert curve[-1] == pytest.approx(fitted.score(pixels), abs=0.04)
     else:
         assert curve[-1] == pytest.approx(_r2(pixels, fitted.reconstruct(pixels)), abs=1e-5)
@@ -166,12 +190,16 @@ def test_curve_is_the_score_of_each_prefix(fitted, pixels):
 def test_ratios_are_the_steps_of_the_curve(trained, pixels):
     steps = np.diff(trained.explained_variance_curve(pixels[:250]), prepend=0)
     np.testing.assert_allclose(trained.explained_variance_ratio_, steps, atol=1e-5)
-    assert trained.explained_variance_ratio_.sum() == pytest.approx(trained.score(pixels[:250]), abs=1e-4)
+    assert trained.explained_variance_ratio_.sum() == pytest.approx(
+        trained.score(pixels[:250]), abs=1e-4
+    )
 
 
 def test_curve_of_measured_pairs(pixels):
     noisy = np.clip(pixels + np.random.default_rng(0).normal(0, 0.3, pixels.shape), 0, 1)
-    denoiser = DenoisingAutoencoder(4, ordered=True, max_iter=5, random_state=0).fit(noisy, X_target=pixels)
+    denoiser = DenoisingAutoencoder(4, ordered=True, max_iter=5, random_state=0).fit(
+        noisy, X_target=pixels
+    )
     curve = denoiser.explained_variance_curve(noisy, X_target=pixels)
     assert curve[-1] == pytest.approx(denoiser.score(noisy, X_target=pixels), abs=1e-5)
     with pytest.raises(ValueError, match="score needs it too"):
@@ -193,7 +221,9 @@ def test_truncated_codes_are_the_first_columns(fitted, pixels, depth):
     np.testing.assert_allclose(truncated.inverse_transform(codes[:, :depth]), expected, atol=1e-6)
     np.testing.assert_allclose(fitted.inverse_transform(codes[:, :depth]), expected, atol=1e-6)
     np.testing.assert_allclose(truncated.reconstruct(pixels), expected, atol=1e-6)
-    np.testing.assert_array_equal(truncated.explained_variance_ratio_, fitted.explained_variance_ratio_[:depth])
+    np.testing.assert_array_equal(
+        truncated.explained_variance_ratio_, fitted.explained_variance_ratio_[:depth]
+    )
     assert truncated.n_components_ == truncated.n_components == depth
     assert len(truncated.get_feature_names_out()) == depth
     np.testing.assert_array_equal(fitted.transform(pixels), codes)  # as it was
@@ -203,7 +233,8 @@ def test_other_columns_than_the_first_are_no_codes(fitted, pixels):
     names = fitted.get_feature_names_out()
     codes = pd.DataFrame(fitted.transform(pixels[:5]), columns=names)
     np.testing.assert_array_equal(
-        fitted.inverse_transform(codes[names[:2]]), fitted.inverse_transform(codes.to_numpy()[:, :2])
+        fitted.inverse_transform(codes[names[:2]]),
+        fitted.inverse_transform(codes.to_numpy()[:, :2]),
     )
     for columns in (names[1:3], names[[1, 0]]):
         with pytest.raises(ValueError, match="select them in that order"):
@@ -251,7 +282,9 @@ def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share, cap):
     curve = estimator.explained_variance_curve(pixels[200:])
     assert 1 < k < cap
     assert curve[k - 1] >= share > curve[: k - 1].max()
-    assert estimator.explained_variance_ratio_.shape == estimator.transform(pixels).shape[1:] == (k,)
+    assert (
+        estimator.explained_variance_ratio_.shape == estimator.transform(pixels).shape[1:] == (k,)
+    )
     twin = pickle.loads(pickle.dumps(estimator))
     np.testing.assert_array_equal(twin.transform(pixels), estimator.transform(pixels))
     assert clone(estimator).n_components == share
@@ -259,12 +292,16 @@ def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share, cap):
 
 def test_start_chooses_the_depth_that_pca_chooses(digits):
     for share in (0.5, 0.9, 0.99):
-        start = _make(share, ordered=False, max_iter=0, output_activation="identity").fit(digits, X_val=digits)
+        start = _make(share, ordered=False, max_iter=0, output_activation="identity").fit(
+            digits, X_val=digits
+        )
         assert start.n_components_ == PCA(share).fit(digits).n_components_
 
 
 def test_share_that_is_not_reached_is_warned_of(pixels):
-    with pytest.warns(UserWarning, match=r"n_components=0.999 is not reached: R² .* with all 64 components") as caught:
+    with pytest.warns(
+        UserWarning, match=r"n_components=0.999 is not reached: R² .* with all 64 components"
+    ) as caught:
         estimator = _make(0.999, max_iter=1, init="random").fit(pixels)
     assert caught[0].filename == __file__
     assert estimator.n_components_ == 64
@@ -286,7 +323,11 @@ def test_search_over_depths_fits_the_autoencoder_once_a_fold(pixels, tmp_path):
     )
     grid = {"first__kw_args": [{"k": k} for k in (2, 4, 8, 16)]}
     search = GridSearchCV(pipeline, grid, cv=3).fit(pixels, load_digits().target[:300])
-    fits = [path for path in tmp_path.rglob("output.pkl") if isinstance(joblib.load(path)[1], AutoencoderTransformer)]
+    fits = [
+        path
+        for path in tmp_path.rglob("output.pkl")
+        if isinstance(joblib.load(path)[1], AutoencoderTransformer)
+    ]
     assert len(fits) == 3 + 1  # the folds, and all rows
     scores = search.cv_results_["mean_test_score"]
     assert scores[3] > scores[0]
@@ -343,7 +384,10 @@ def test_every_prefix_is_a_better_density_than_pcas(pixels, density, depth):
     truncated = density.truncate(depth)
     assert truncated.score(held_out) > pca.score(held_out) + 1
     assert truncated.score(held_out, n_importance_samples=50) >= truncated.score(held_out) - 0.5
-    assert truncated.score_samples(held_out).min() > (pca.score_samples(held_out) - np.log(251) - 1e-6).min()
+    assert (
+        truncated.score_samples(held_out).min()
+        > (pca.score_samples(held_out) - np.log(251) - 1e-6).min()
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 5])
@@ -381,7 +425,9 @@ def test_truncated_densities_describe_themselves(pixels, density):
 
 
 def test_ordered_bernoulli(pixels):
-    estimator = VAETransformer(6, likelihood="bernoulli", ordered=True, max_iter=10, random_state=0).fit(pixels)
+    estimator = VAETransformer(
+        6, likelihood="bernoulli", ordered=True, max_iter=10, random_state=0
+    ).fit(pixels)
     scores = [estimator.truncate(depth).score(pixels) for depth in (1, 3, 6)]
     assert scores == sorted(scores)
     curve = estimator.explained_variance_curve(pixels)

@@ -173,7 +173,9 @@ ANY = {
 
 def _outputs(**own):
     """Parameters of a start, of the loss and of the output, with own ones."""
-    return st.one_of(*(st.fixed_dictionaries({**own, **drawn}) for drawn in (LINEAR, TEXTBOOK, ANY)))
+    return st.one_of(
+        *(st.fixed_dictionaries({**own, **drawn}) for drawn in (LINEAR, TEXTBOOK, ANY))
+    )
 
 
 def _with_images(parameters):
@@ -183,16 +185,22 @@ def _with_images(parameters):
 
 
 def _merged(*strategies):
-    return st.tuples(*strategies).map(lambda parts: {k: v for part in parts for k, v in part.items()})
+    return st.tuples(*strategies).map(
+        lambda parts: {k: v for part in parts for k, v in part.items()}
+    )
 
 
 SPATIAL = {"n_components": st.just("spatial")}
 PARAMETERS = {
     AutoencoderTransformer: _outputs(**TRAINING, **CODE, **DENSE),
-    ConvAutoencoderTransformer: _outputs(**TRAINING, **CODE, **CONV) | _outputs(**TRAINING, **SPATIAL, **CONV),
+    ConvAutoencoderTransformer: _outputs(**TRAINING, **CODE, **CONV)
+    | _outputs(**TRAINING, **SPATIAL, **CONV),
     DenoisingAutoencoder: _merged(
         _outputs(**TRAINING, **CODE, **CORRUPTION),
-        _with_images({}) | st.fixed_dictionaries({"image_shape": st.just("auto"), "corruption": st.just("erase"), **CONV}),
+        _with_images({})
+        | st.fixed_dictionaries(
+            {"image_shape": st.just("auto"), "corruption": st.just("erase"), **CONV}
+        ),
     ),
     VAETransformer: _with_images({**TRAINING, **CODE, **DENSITY}),
 }
@@ -264,7 +272,10 @@ def test_any_table_and_parameters(estimator_class, data):
 )
 def test_moments_are_the_same_under_any_split(table, cuts, order):
     X = table.make()
-    parts = [Moments.of([part], cross=True) for part in np.split(X, [cut for cut in sorted(cuts) if cut < len(X)])]
+    parts = [
+        Moments.of([part], cross=True)
+        for part in np.split(X, [cut for cut in sorted(cuts) if cut < len(X)])
+    ]
     order.shuffle(parts)
     merged = functools.reduce(Moments.merge, parts)
     U = X.astype(np.longdouble)
@@ -277,7 +288,9 @@ def test_moments_are_the_same_under_any_split(table, cuts, order):
     rounding = np.sqrt(np.outer(rounding, rounding))
     assert (np.abs(merged.scatter - expected) <= 1e-9 * size + 100 * rounding).all()
     np.testing.assert_array_equal(merged.squares, merged.scatter.diagonal())
-    np.testing.assert_allclose(merged.mean, mean.astype(np.float64), rtol=1e-12, atol=1e-12 * _largest(X))
+    np.testing.assert_allclose(
+        merged.mean, mean.astype(np.float64), rtol=1e-12, atol=1e-12 * _largest(X)
+    )
     for name, of in {"low": X.min(axis=0), "high": X.max(axis=0)}.items():
         np.testing.assert_array_equal(getattr(merged, name), of)
         np.testing.assert_array_equal(getattr(merged, f"n_{name}"), np.equal(X, of).sum(axis=0))
@@ -348,8 +361,12 @@ def _check_ways_agree(estimator, X):
     _assert_close(estimator.inverse_transform(Z), X_hat, tolerance * size, "in one pass or two")
     i = len(X) // 2
     # Codes in the unit of the data are sums of values as large as the centred ones.
-    size = max(_largest(Z), 1.0 if hasattr(estimator, "likelihood") else _largest(X - estimator.mean_))
-    _assert_close(estimator.transform(X[i : i + 1])[0], Z[i], tolerance * size, "alone or among others")
+    size = max(
+        _largest(Z), 1.0 if hasattr(estimator, "likelihood") else _largest(X - estimator.mean_)
+    )
+    _assert_close(
+        estimator.transform(X[i : i + 1])[0], Z[i], tolerance * size, "alone or among others"
+    )
 
 
 def _check_pickle(estimator, X):

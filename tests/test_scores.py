@@ -12,7 +12,9 @@ from skae._scores import explained_variance
 
 def test_of_pca_it_is_the_share_of_variance(cancer):
     pca = PCA(5).fit(cancer)
-    assert reconstruction_score(pca, cancer) == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-12)
+    assert reconstruction_score(pca, cancer) == pytest.approx(
+        pca.explained_variance_ratio_.sum(), abs=1e-12
+    )
 
 
 def test_by_hand():
@@ -46,7 +48,9 @@ def test_of_a_pipeline_in_the_units_of_the_data(digits, pipeline):
 
 def test_of_an_autoencoder_it_is_its_score(digits):
     estimator = AutoencoderTransformer(3, max_iter=2, random_state=0).fit(digits)
-    assert reconstruction_score(estimator, digits) == pytest.approx(estimator.score(digits), abs=1e-9)
+    assert reconstruction_score(estimator, digits) == pytest.approx(
+        estimator.score(digits), abs=1e-9
+    )
 
 
 def test_float32_at_a_large_offset_is_summed_in_float64(cancer):
@@ -57,11 +61,15 @@ def test_float32_at_a_large_offset_is_summed_in_float64(cancer):
 
 
 def test_scores_a_grid_search(digits):
-    search = GridSearchCV(PCA(), {"n_components": [2, 5]}, scoring=reconstruction_score, cv=3).fit(digits)
+    search = GridSearchCV(PCA(), {"n_components": [2, 5]}, scoring=reconstruction_score, cv=3).fit(
+        digits
+    )
     r2 = make_scorer(r2_score, multioutput="variance_weighted")._score_func
     first = np.arange(100, 300)
     pca = PCA(5).fit(digits[first])
     held_out = digits[:100]
-    expected = r2(held_out, pca.inverse_transform(pca.transform(held_out)), multioutput="variance_weighted")
+    expected = r2(
+        held_out, pca.inverse_transform(pca.transform(held_out)), multioutput="variance_weighted"
+    )
     assert search.cv_results_["split0_test_score"][1] == pytest.approx(expected, abs=1e-9)
     assert search.best_params_ == {"n_components": 5}

@@ -42,7 +42,9 @@ def test_a_source_is_as_its_array(lay_out, shape, dtype, rng):
 def test_chunks_are_all_samples_in_order(lay_out, shape, size, rng):
     X = rng.normal(size=shape)
     chunks = list(ArraySource(lay_out(X)).chunks(size))
-    assert [len(chunk) for chunk in chunks] == [len(X[i : i + size]) for i in range(0, len(X), size)]
+    assert [len(chunk) for chunk in chunks] == [
+        len(X[i : i + size]) for i in range(0, len(X), size)
+    ]
     np.testing.assert_array_equal(np.concatenate(chunks), X)
 
 
@@ -66,14 +68,18 @@ def test_taken_samples_are_those_at_the_positions_in_an_array_of_ones_own(lay_ou
 @pytest.mark.parametrize("positions", [None, np.array([5, 1, 9, 20])])
 @pytest.mark.parametrize("size", [1, 3, 23, 1024])
 @pytest.mark.parametrize("is_shuffled", [True, False])
-def test_batches_have_every_position_once_shuffled_only_by_an_rng(lay_out, positions, size, is_shuffled, rng):
+def test_batches_have_every_position_once_shuffled_only_by_an_rng(
+    lay_out, positions, size, is_shuffled, rng
+):
     before = rng.normal(size=(23, 5))
     X, expected = lay_out(before), np.arange(23) if positions is None else positions
     batches = list(ArraySource(X).batches(size, rng if is_shuffled else None, positions))
     order = np.concatenate([of_batch for of_batch, _ in batches])
     np.testing.assert_array_equal(np.sort(order), np.sort(expected))
     assert np.array_equal(order, expected) is not is_shuffled
-    assert [len(of_batch) for of_batch, _ in batches] == [min(size, len(order) - i) for i in range(0, len(order), size)]
+    assert [len(of_batch) for of_batch, _ in batches] == [
+        min(size, len(order) - i) for i in range(0, len(order), size)
+    ]
     for of_batch, samples in batches:
         np.testing.assert_array_equal(samples, before[of_batch])
         _assert_of_its_own(samples, X, before)
@@ -81,7 +87,9 @@ def test_batches_have_every_position_once_shuffled_only_by_an_rng(lay_out, posit
 
 def test_each_pass_is_shuffled_anew(rng):
     source = ArraySource(np.arange(50.0)[:, None])
-    first, second = (np.concatenate([samples for _, samples in source.batches(8, rng)]) for _ in range(2))
+    first, second = (
+        np.concatenate([samples for _, samples in source.batches(8, rng)]) for _ in range(2)
+    )
     assert not np.array_equal(first, second)
 
 
@@ -108,7 +116,8 @@ def test_samples_are_measured_in_one_pass(lay_out, cross, rng):
     else:
         assert moments.scatter is None
     _, first, groups = np.unique(X, axis=0, return_index=True, return_inverse=True)
-    np.testing.assert_array_equal(hashes, hashes[first][groups.ravel()])  # equal samples have equal hashes
+    # Equal samples have equal hashes.
+    np.testing.assert_array_equal(hashes, hashes[first][groups.ravel()])
     assert len(np.unique(hashes)) == len(first) == 2000  # and others have others
 
 

@@ -21,8 +21,12 @@ def _standardizer(X, **options):
 def test_mean_and_scale_are_those_of_the_samples(cancer, dtype, chunk_size):
     X = (3 * cancer + np.arange(30)).astype(dtype)
     standardizer = Standardizer.of(_moments(X, chunk_size), centered=True, bounded=False)
-    np.testing.assert_allclose(standardizer.mean, X.astype(float).mean(axis=0), rtol=1e-9, atol=1e-15)
-    assert standardizer.scale == pytest.approx(np.sqrt(X.astype(float).var(axis=0).mean()), rel=1e-6)
+    np.testing.assert_allclose(
+        standardizer.mean, X.astype(float).mean(axis=0), rtol=1e-9, atol=1e-15
+    )
+    assert standardizer.scale == pytest.approx(
+        np.sqrt(X.astype(float).var(axis=0).mean()), rel=1e-6
+    )
 
 
 def test_data_that_are_not_centered_stay_as_they_are(digits):
@@ -38,7 +42,8 @@ def test_identity_leaves_samples_as_they_are(cancer):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "offset", "tolerance"), [(np.float64, 0, 1e-12), (np.float64, 1e6, 1e-8), (np.float32, 0, 1e-5)]
+    ("dtype", "offset", "tolerance"),
+    [(np.float64, 0, 1e-12), (np.float64, 1e6, 1e-8), (np.float32, 0, 1e-5)],
 )
 def test_round_trip(cancer, dtype, offset, tolerance):
     X = (5 * cancer + offset).astype(dtype)
@@ -48,7 +53,10 @@ def test_round_trip(cancer, dtype, offset, tolerance):
     assert U.mean() == pytest.approx(0, abs=1e-6)
     assert np.square(U.astype(float)).mean() == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(
-        standardizer.inverse_transform(U), X, atol=tolerance * 5, rtol=1e-6 if dtype == np.float32 else 1e-15
+        standardizer.inverse_transform(U),
+        X,
+        atol=tolerance * 5,
+        rtol=1e-6 if dtype == np.float32 else 1e-15,
     )
 
 
@@ -56,7 +64,9 @@ def test_float32_samples_are_centered_without_loss_at_a_large_offset(cancer):
     X = (cancer + 1e5).astype(np.float32)
     exact = X.astype(float) - X.astype(float).mean(axis=0)
     standardizer = _standardizer(X)
-    np.testing.assert_allclose(standardizer.transform(X) * standardizer.scale, exact, atol=2e-6 * np.abs(exact).max())
+    np.testing.assert_allclose(
+        standardizer.transform(X) * standardizer.scale, exact, atol=2e-6 * np.abs(exact).max()
+    )
 
 
 def test_constant_data_have_scale_one():
@@ -66,8 +76,12 @@ def test_constant_data_have_scale_one():
 
 
 def test_inverse_transform_stays_within_the_bounds():
-    standardizer = Standardizer(np.array([1.0, 1.0]), 2.0, np.array([0.0, -np.inf]), np.array([np.inf, 3.0]))
-    np.testing.assert_array_equal(standardizer.inverse_transform(np.array([[-5.0, -5.0], [5.0, 5.0]])), [[0, -9], [11, 3]])
+    standardizer = Standardizer(
+        np.array([1.0, 1.0]), 2.0, np.array([0.0, -np.inf]), np.array([np.inf, 3.0])
+    )
+    np.testing.assert_array_equal(
+        standardizer.inverse_transform(np.array([[-5.0, -5.0], [5.0, 5.0]])), [[0, -9], [11, 3]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +97,9 @@ def test_is_bounded(lower, upper, expected):
 
 
 def test_standardized_bounds_are_the_bounds_in_the_units_of_the_network():
-    standardizer = Standardizer(np.array([1.0, 2.0]), 2.0, np.array([0.0, -np.inf]), np.array([5.0, 8.0]))
+    standardizer = Standardizer(
+        np.array([1.0, 2.0]), 2.0, np.array([0.0, -np.inf]), np.array([5.0, 8.0])
+    )
     lower, upper = standardizer.standardized_bounds
     np.testing.assert_array_equal(lower, [-0.5, -np.inf])
     np.testing.assert_array_equal(upper, [2.0, 3.0])
@@ -92,7 +108,9 @@ def test_standardized_bounds_are_the_bounds_in_the_units_of_the_network():
 def test_bounds_are_looked_for_only_where_asked(digits):
     assert not _standardizer(digits, bounded=False).is_bounded
     np.testing.assert_array_equal(_standardizer(digits, bounded=True).lower, 0)
-    np.testing.assert_array_equal(_standardizer(digits, bounded=True, everywhere=True).upper, digits.max(axis=0))
+    np.testing.assert_array_equal(
+        _standardizer(digits, bounded=True, everywhere=True).upper, digits.max(axis=0)
+    )
 
 
 @pytest.mark.parametrize("factor", [1e200, 1e300])

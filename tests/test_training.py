@@ -62,7 +62,9 @@ class Recorder(Callback):
         self.rates.append(net.optimizer_.param_groups[0]["lr"])
 
     def on_batch_end(self, net, **kwargs):
-        self.weights.append({name: w.detach().numpy().copy() for name, w in net.module_.named_parameters()})
+        self.weights.append(
+            {name: w.detach().numpy().copy() for name, w in net.module_.named_parameters()}
+        )
 
 
 @pytest.fixture
@@ -89,7 +91,9 @@ def _numbers(n, target=None):
     """A dataset of the numbers from 0 to n - 1 as they are, and of targets."""
     identity = Standardizer.identity(1)
     target = None if target is None else ArraySource(target)
-    return SampleDataset(ArraySource(np.arange(n, dtype=float)[:, None]), identity, identity, "cpu", target=target)
+    return SampleDataset(
+        ArraySource(np.arange(n, dtype=float)[:, None]), identity, identity, "cpu", target=target
+    )
 
 
 @pytest.mark.parametrize("prefetch", [1, 7, 10, 1024])
@@ -107,18 +111,23 @@ def test_batches_are_shuffled_anew_and_only_where_asked():
     numbers = _numbers(23)
     shuffled, ordered = Batches(numbers, 5, np.random.default_rng(0)), Batches(numbers, 5)
     first, second, unshuffled = (
-        torch.cat([u for u, _ in batches])[:, 0].tolist() for batches in (shuffled, shuffled, ordered)
+        torch.cat([u for u, _ in batches])[:, 0].tolist()
+        for batches in (shuffled, shuffled, ordered)
     )
     assert first != second
     assert unshuffled == list(range(23))
     assert len(shuffled) == len(ordered) == 5
 
 
-@pytest.mark.parametrize(("n_rows", "n_train"), [(2, 1), (25, 22), (20_000, 18_000), (20_011, 18_011), (60_000, 58_000)])
+@pytest.mark.parametrize(
+    ("n_rows", "n_train"), [(2, 1), (25, 22), (20_000, 18_000), (20_011, 18_011), (60_000, 58_000)]
+)
 def test_a_tenth_of_the_rows_but_not_many_are_withheld(n_rows, n_train):
     X = np.random.default_rng(0).normal(size=(n_rows, 2))
     recorder = Recorder()
-    estimator = AutoencoderTransformer(1, hidden_layer_sizes=(), max_iter=1, batch_size=10_000, skorch_callbacks=[recorder])
+    estimator = AutoencoderTransformer(
+        1, hidden_layer_sizes=(), max_iter=1, batch_size=10_000, skorch_callbacks=[recorder]
+    )
     estimator.fit(X)
     assert sum(len(u) for u in recorder.epochs[0]) == n_train
 
@@ -140,8 +149,15 @@ def test_each_epoch_has_every_training_row_once_in_a_new_order(numbered, validat
 
 def test_withheld_rows_choose_the_epoch_and_are_never_trained_on(numbered):
     recorder = Recorder()
-    estimator = _fit(numbered, validation_fraction=0.25, output_activation="identity", skorch_callbacks=[recorder])
-    trained_on = {position for batches in recorder.epochs for position in _positions(numbered, batches)}
+    estimator = _fit(
+        numbered,
+        validation_fraction=0.25,
+        output_activation="identity",
+        skorch_callbacks=[recorder],
+    )
+    trained_on = {
+        position for batches in recorder.epochs for position in _positions(numbered, batches)
+    }
     withheld = numbered[sorted(set(range(200)) - trained_on)]
     assert len(withheld) == 50
     # The PCA is of all rows, its score of the withheld ones.
@@ -162,7 +178,9 @@ def test_withheld_rows_depend_on_random_state_only(numbered):
 
 def test_validation_rows_of_the_user_are_used_and_all_others_trained_on(numbered):
     recorder, rows = Recorder(), numbered[:30] * 0.5 + 3
-    estimator = _fit(numbered, X_val=rows, output_activation="identity", skorch_callbacks=[recorder])
+    estimator = _fit(
+        numbered, X_val=rows, output_activation="identity", skorch_callbacks=[recorder]
+    )
     assert set(_positions(numbered, recorder.epochs[0])) == set(range(200))
     assert estimator.baseline_score_ == pytest.approx(_pca_r2(numbered, rows), abs=1e-5)
 
@@ -170,7 +188,9 @@ def test_validation_rows_of_the_user_are_used_and_all_others_trained_on(numbered
 def test_without_validation_fraction_the_training_rows_choose(cancer):
     estimator = _fit(cancer, validation_fraction=None, output_activation="identity")
     assert estimator.baseline_score_ == pytest.approx(_pca_r2(cancer, cancer), abs=1e-5)
-    assert estimator.score(cancer) == pytest.approx(max(estimator.baseline_score_, *estimator.validation_scores_), abs=1e-5)
+    assert estimator.score(cancer) == pytest.approx(
+        max(estimator.baseline_score_, *estimator.validation_scores_), abs=1e-5
+    )
 
 
 # The epoch that is kept
@@ -180,20 +200,27 @@ def test_without_validation_fraction_the_training_rows_choose(cancer):
 @pytest.mark.parametrize("learning_rate_init", [1e-3, 1e-2, 0.3, 100.0])
 def test_the_best_epoch_is_kept(cancer, learning_rate_init, output_activation):
     X, X_val = cancer[100:], cancer[:100]
-    parameters = {"learning_rate_init": learning_rate_init, "output_activation": output_activation, "max_iter": 6}
+    parameters = {
+        "learning_rate_init": learning_rate_init,
+        "output_activation": output_activation,
+        "max_iter": 6,
+    }
     estimator = _fit(X, X_val=X_val, **parameters)
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
     assert estimator.best_iter_ == int(np.argmax(scores))
     assert estimator.score(X_val) == pytest.approx(max(scores), abs=1e-5)
     assert (
-        estimator.score(X_val) >= _fit(X, X_val=X_val, output_activation=output_activation, max_iter=0).score(X_val) - 1e-6
+        estimator.score(X_val)
+        >= _fit(X, X_val=X_val, output_activation=output_activation, max_iter=0).score(X_val) - 1e-6
     )
 
 
 def test_an_epoch_in_the_middle_can_be_the_best(cancer):
     """Few rows are learnt by heart: later epochs are worse on others."""
     X_val = cancer[100:300]
-    estimator = _fit(cancer[:24], n_components=5, X_val=X_val, learning_rate_init=3e-3, max_iter=20, batch_size=8)
+    estimator = _fit(
+        cancer[:24], n_components=5, X_val=X_val, learning_rate_init=3e-3, max_iter=20, batch_size=8
+    )
     assert 0 < estimator.best_iter_ < estimator.n_iter_
     best = max(estimator.validation_scores_)
     assert estimator.score(X_val) == pytest.approx(best, abs=1e-5)
@@ -220,7 +247,9 @@ def test_where_training_does_harm_the_result_is_pca(cancer):
     assert max(estimator.validation_scores_) < estimator.baseline_score_
     assert estimator.best_iter_ == 0
     expected = PCA(2, svd_solver="full").fit_transform(cancer)
-    np.testing.assert_allclose(estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        estimator.transform(cancer), expected, atol=1e-5 * np.abs(expected).max()
+    )
 
 
 @pytest.mark.parametrize(("n_steps", "every"), [(3, 1), (50, 1), (700, 4)])
@@ -236,20 +265,30 @@ def test_average_is_torchs_also_of_weights_that_are_bound_anew(n_steps, every):
         averaging.on_batch_end(net, training=True)
         if step % every == 0:
             expected.update_parameters(net.module_)
-        for average, p in zip(averaging.module_.parameters(), expected.module.parameters(), strict=True):
+        for average, p in zip(
+            averaging.module_.parameters(), expected.module.parameters(), strict=True
+        ):
             torch.testing.assert_close(average, p)
 
 
 @pytest.mark.parametrize(("max_iter", "every"), [(10, 1), (140, 4)])
 def test_weights_are_the_average_of_an_epoch_with_the_better_score(digits, max_iter, every):
     recorder = Recorder()
-    estimator = _fit(digits, max_iter=max_iter, hidden_layer_sizes=(8,), skorch_callbacks=[recorder])
+    estimator = _fit(
+        digits, max_iter=max_iter, hidden_layer_sizes=(8,), skorch_callbacks=[recorder]
+    )
     n_steps = max_iter * 5
     flat = [np.concatenate([w.ravel() for w in weights.values()]) for weights in recorder.weights]
-    averages = pd.DataFrame(flat[every - 1 :: every]).ewm(alpha=every / (0.03 * n_steps), adjust=False).mean()
+    averages = (
+        pd.DataFrame(flat[every - 1 :: every])
+        .ewm(alpha=every / (0.03 * n_steps), adjust=False)
+        .mean()
+    )
     kept = np.concatenate([w.detach().numpy().ravel() for w in estimator.net_.module_.parameters()])
     assert estimator.best_iter_ > 1
-    np.testing.assert_allclose(kept, averages.iloc[estimator.best_iter_ * 5 // every - 1], atol=1e-6)
+    np.testing.assert_allclose(
+        kept, averages.iloc[estimator.best_iter_ * 5 // every - 1], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
@@ -259,13 +298,22 @@ def test_curves_hold_an_entry_an_epoch(digits, loss):
     assert len(estimator.history_) == 4
     assert estimator.history_[:, "train_loss"] == estimator.loss_curve_
     assert estimator.history_[:, "valid_score"] == estimator.validation_scores_
-    best = [epoch for epoch, better in enumerate(estimator.history_[:, "valid_loss_best"], start=1) if better]
+    best = [
+        epoch
+        for epoch, better in enumerate(estimator.history_[:, "valid_loss_best"], start=1)
+        if better
+    ]
     assert estimator.best_iter_ == (best[-1] if best else 0)
 
 
 def test_first_training_loss_is_pcas_mean_squared_error(cancer):
     """One batch of all rows: its loss is measured before the first step."""
-    parameters = {"max_iter": 1, "validation_fraction": None, "output_activation": "identity", "batch_size": 10_000}
+    parameters = {
+        "max_iter": 1,
+        "validation_fraction": None,
+        "output_activation": "identity",
+        "batch_size": 10_000,
+    }
     estimator = _fit(cancer, **parameters)
     assert estimator.loss_curve_[0] == pytest.approx(1 - _pca_r2(cancer, cancer), abs=1e-5)
 
@@ -273,8 +321,13 @@ def test_first_training_loss_is_pcas_mean_squared_error(cancer):
 def test_absolute_error_score_is_relative_to_the_mean_row(cancer):
     X_val = cancer[:100]
     estimator = _fit(cancer[100:], X_val=X_val, loss="absolute_error", max_iter=5)
-    error = np.abs(X_val - estimator.reconstruct(X_val)).mean() / np.abs(X_val - X_val.mean(axis=0)).mean()
-    assert max(estimator.baseline_score_, *estimator.validation_scores_) == pytest.approx(1 - error, abs=1e-5)
+    error = (
+        np.abs(X_val - estimator.reconstruct(X_val)).mean()
+        / np.abs(X_val - X_val.mean(axis=0)).mean()
+    )
+    assert max(estimator.baseline_score_, *estimator.validation_scores_) == pytest.approx(
+        1 - error, abs=1e-5
+    )
     assert estimator.best_iter_ > 0
 
 
@@ -300,7 +353,9 @@ def test_one_validation_row(cancer):
 )
 def test_a_loss_that_is_not_finite_ends_the_fit_with_a_warning(digits, parameters):
     X = digits / 16
-    with pytest.warns(ConvergenceWarning, match="no longer finite.*smaller learning_rate_init") as caught:
+    with pytest.warns(
+        ConvergenceWarning, match="no longer finite.*smaller learning_rate_init"
+    ) as caught:
         estimator = _fit(X, learning_rate_init=1e30, max_iter=5, **parameters)
     assert caught[0].filename == __file__  # it points to the caller of `fit`
     assert estimator.n_iter_ < 5
@@ -333,11 +388,16 @@ def test_an_int_gives_the_same_result_whatever_the_global_states(digits, init):
 
 
 def test_another_int_gives_another_result(digits):
-    assert not np.array_equal(_fit(digits, random_state=7).transform(digits), _fit(digits, random_state=8).transform(digits))
+    assert not np.array_equal(
+        _fit(digits, random_state=7).transform(digits),
+        _fit(digits, random_state=8).transform(digits),
+    )
 
 
 def test_a_random_state_instance_is_drawn_from(digits):
-    codes = [_fit(digits, random_state=np.random.RandomState(3)).transform(digits) for _ in range(2)]
+    codes = [
+        _fit(digits, random_state=np.random.RandomState(3)).transform(digits) for _ in range(2)
+    ]
     np.testing.assert_array_equal(*codes)
     generator = np.random.RandomState(3)
     first, second = (_fit(digits, random_state=generator).transform(digits) for _ in range(2))
@@ -357,7 +417,9 @@ def test_callbacks_are_told_of_every_epoch_and_batch(digits):
 
 
 def test_early_stopping_of_skorch_ends_the_fit(digits):
-    stopping = EarlyStopping(monitor="valid_loss", patience=2, threshold=10.0, sink=lambda message: None)
+    stopping = EarlyStopping(
+        monitor="valid_loss", patience=2, threshold=10.0, sink=lambda message: None
+    )
     estimator = _fit(digits, max_iter=30, skorch_callbacks=[("stop", stopping)])
     # No epoch improves the loss tenfold: the first is the best, and two more are waited for.
     assert estimator.n_iter_ == 3
@@ -373,7 +435,14 @@ def test_adam_on_a_vector_is_torchs(cancer, alpha):
         pass
 
     fits = [
-        _fit(cancer, max_iter=3, alpha=alpha, optimizer=optimizer, learning_rate_init=3e-3, hidden_layer_sizes=(300,))
+        _fit(
+            cancer,
+            max_iter=3,
+            alpha=alpha,
+            optimizer=optimizer,
+            learning_rate_init=3e-3,
+            hidden_layer_sizes=(300,),
+        )
         for optimizer in ("adam", Adam)
     ]
     np.testing.assert_allclose(*(fit.loss_curve_ for fit in fits), rtol=1e-5)
@@ -381,7 +450,9 @@ def test_adam_on_a_vector_is_torchs(cancer, alpha):
 
 def test_a_callback_can_freeze_parameters(cancer):
     freezer = Freezer("decoder.residual.0.*", at=1)  # which weight decay would shrink
-    estimator = _fit(cancer, max_iter=3, alpha=0.1, validation_fraction=None, skorch_callbacks=[freezer])
+    estimator = _fit(
+        cancer, max_iter=3, alpha=0.1, validation_fraction=None, skorch_callbacks=[freezer]
+    )
     start = _fit(cancer, max_iter=0, validation_fraction=None)
     weights = [fit.net_.module_.decoder.residual[0].weight.detach() for fit in (start, estimator)]
     assert torch.equal(*weights)
@@ -433,7 +504,12 @@ def test_learning_rate_of_few_steps(cancer, n_rows, max_iter):
 def _torchs_rates(n_steps, peak, pct_start):
     """Rates of torch's own schedule, step by step."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
-    options = {"max_lr": peak, "total_steps": n_steps, "pct_start": pct_start, "cycle_momentum": False}
+    options = {
+        "max_lr": peak,
+        "total_steps": n_steps,
+        "pct_start": pct_start,
+        "cycle_momentum": False,
+    }
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, **options)
     rates = []
     for _ in range(n_steps):
@@ -444,7 +520,9 @@ def _torchs_rates(n_steps, peak, pct_start):
     return rates
 
 
-@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.LBFGS])
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.LBFGS]
+)
 def test_optimizer_classes_train(cancer, optimizer):
     recorder = Recorder()
     parameters = {"learning_rate_init": 1e-2, "max_iter": 10, "skorch_callbacks": [recorder]}
@@ -456,13 +534,28 @@ def test_optimizer_classes_train(cancer, optimizer):
 def test_sgd_step_by_hand(cancer):
     """The first step of the decoder's last bias: minus the rate times the mean gradient, 2 (u_hat - u) / p."""
     recorder = Recorder()
-    parameters = {"max_iter": 1, "optimizer": torch.optim.SGD, "learning_rate_init": 0.5, "output_activation": "identity"}
-    _fit(cancer[:100] + 3, alpha=0.0, validation_fraction=None, batch_size=40, skorch_callbacks=[recorder], **parameters)
+    parameters = {
+        "max_iter": 1,
+        "optimizer": torch.optim.SGD,
+        "learning_rate_init": 0.5,
+        "output_activation": "identity",
+    }
+    _fit(
+        cancer[:100] + 3,
+        alpha=0.0,
+        validation_fraction=None,
+        batch_size=40,
+        skorch_callbacks=[recorder],
+        **parameters,
+    )
     batch = recorder.epochs[0][0].astype(float)
     components = PCA(2, svd_solver="full").fit(cancer[:100]).components_
     gradient = 2 * (batch @ components.T @ components - batch).mean(axis=0) / 30
     np.testing.assert_allclose(
-        recorder.weights[0]["decoder.residual.2.bias"], -recorder.rates[0] * gradient, rtol=1e-3, atol=1e-7
+        recorder.weights[0]["decoder.residual.2.bias"],
+        -recorder.rates[0] * gradient,
+        rtol=1e-3,
+        atol=1e-7,
     )
 
 
@@ -487,17 +580,26 @@ def test_inputs_of_a_convolution_are_channels_times_kernel(digits, kernel_size, 
 
 
 @pytest.mark.parametrize("optimizer", ["adam", torch.optim.SGD])
-def test_alpha_shrinks_the_residual_path_of_the_decoder_and_wide_layers_of_the_encoder_only(cancer, optimizer):
+def test_alpha_shrinks_the_residual_path_of_the_decoder_and_wide_layers_of_the_encoder_only(
+    cancer, optimizer
+):
     alpha, weights = 0.3, {}
     for penalty in (0.0, alpha):
         recorder = Recorder()
-        parameters = {"optimizer": optimizer, "learning_rate_init": 0.1, "max_iter": 1, "hidden_layer_sizes": (257, 256)}
+        parameters = {
+            "optimizer": optimizer,
+            "learning_rate_init": 0.1,
+            "max_iter": 1,
+            "hidden_layer_sizes": (257, 256),
+        }
         _fit(cancer, alpha=penalty, batch_size=100, skorch_callbacks=[recorder], **parameters)
         weights[penalty] = recorder.weights[0]
     assert sum("residual" in name for name in weights[alpha]) == 12
     for name in weights[alpha]:
         # At the first step the rate is a 25th of its peak.
-        kept = 1 - alpha / 25 if name.startswith(("encoder.residual.2.", "decoder.residual.")) else 1.0
+        kept = (
+            1 - alpha / 25 if name.startswith(("encoder.residual.2.", "decoder.residual.")) else 1.0
+        )
         np.testing.assert_allclose(weights[alpha][name], weights[0.0][name] * kept, atol=1e-7)
 
 
@@ -506,7 +608,9 @@ def test_alpha_shrinks_the_residual_path_of_the_decoder_and_wide_layers_of_the_e
     [(1000, 100, 300), (10_000, 100, 30), (100_000, 100, 5), (10_050, 100, 30), (5, 100, 300)],
 )
 def test_auto_makes_about_3000_steps_within_5_and_300_epochs(n_rows, batch_size, expected):
-    settings = training_settings("adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0, np.random.default_rng(0))
+    settings = training_settings(
+        "adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0, np.random.default_rng(0)
+    )
     assert settings["max_epochs"] == expected
 
 
@@ -521,7 +625,13 @@ def _columns(printed):
     """Cells of a printed table by their header."""
     header, rule, *lines = printed.splitlines()
     ends = [match.end() for match in re.finditer("-+", rule)]
-    cells = [[line[start:end].strip() for start, end in zip([0, *ends], [*ends[:-1], None], strict=False)] for line in lines]
+    cells = [
+        [
+            line[start:end].strip()
+            for start, end in zip([0, *ends], [*ends[:-1], None], strict=False)
+        ]
+        for line in lines
+    ]
     return dict(zip(header.split(), zip(*cells, strict=True), strict=True))
 
 
@@ -535,15 +645,22 @@ def test_verbose_prints_a_line_an_epoch(digits, capsys, estimator):
     assert list(shown) == ["epoch", "train_loss", "valid_score", "best", "seconds"]
     assert shown["epoch"] == tuple(map(str, range(7)))
     assert shown["train_loss"] == ("", *(f"{loss:.4f}" for loss in fitted.loss_curve_))
-    assert shown["valid_score"] == tuple(f"{score:.4f}" for score in (fitted.baseline_score_, *fitted.validation_scores_))
-    assert shown["best"] == ("+", *("+" if best else "" for best in fitted.history_[:, "valid_loss_best"]))
+    assert shown["valid_score"] == tuple(
+        f"{score:.4f}" for score in (fitted.baseline_score_, *fitted.validation_scores_)
+    )
+    assert shown["best"] == (
+        "+",
+        *("+" if best else "" for best in fitted.history_[:, "valid_loss_best"]),
+    )
     assert fitted.best_iter_ == max(epoch for epoch, best in enumerate(shown["best"]) if best)
     assert shown["seconds"][0] == ""
     assert all(float(seconds) > 0 for seconds in shown["seconds"][1:])
 
 
 def test_verbose_prints_what_callbacks_record(digits, capsys):
-    scoring = EpochScoring(lambda net, X, y: 12.5, name="of_mine", lower_is_better=None, use_caching=False)
+    scoring = EpochScoring(
+        lambda net, X, y: 12.5, name="of_mine", lower_is_better=None, use_caching=False
+    )
     _fit(digits, max_iter=2, verbose=1, skorch_callbacks=[scoring])
     shown = _columns(capsys.readouterr().out)
     assert shown["of_mine"] == ("", "12.5000", "12.5000")
@@ -559,5 +676,8 @@ def test_device_is_found():
 
 @pytest.mark.parametrize("device", ["cuda:77", "nonsense"])
 def test_a_device_that_is_not_there_is_refused_by_name(device):
-    with warnings.catch_warnings(), pytest.raises(ValueError, match=f"device='{device}' is not available.*'auto', 'cpu'"):
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(ValueError, match=f"device='{device}' is not available.*'auto', 'cpu'"),
+    ):
         find_device(device)

@@ -33,11 +33,15 @@ def labels():
 
 
 def test_pipeline_is_its_steps(digits, labels):
-    pipeline = make_pipeline(StandardScaler(), _make(8), LogisticRegression(max_iter=1000)).fit(digits, labels)
+    pipeline = make_pipeline(StandardScaler(), _make(8), LogisticRegression(max_iter=1000)).fit(
+        digits, labels
+    )
     X = StandardScaler().fit_transform(digits)
     codes = _make(8).fit(X).transform(X)
     expected = LogisticRegression(max_iter=1000).fit(codes, labels)
-    np.testing.assert_allclose(pipeline.predict_proba(digits), expected.predict_proba(codes), atol=1e-6)
+    np.testing.assert_allclose(
+        pipeline.predict_proba(digits), expected.predict_proba(codes), atol=1e-6
+    )
 
 
 def test_pipeline_goes_back_to_the_units_of_the_data(digits):
@@ -72,7 +76,9 @@ def test_search_by_reconstruction_is_by_score(digits):
     grid, cv = {"n_components": [2, 5], "init": ["pca", "random"]}, KFold(2)
     by_score = GridSearchCV(_make(), grid, cv=cv).fit(digits)
     by_function = GridSearchCV(_make(), grid, cv=cv, scoring=reconstruction_score).fit(digits)
-    np.testing.assert_allclose(*(s.cv_results_["mean_test_score"] for s in (by_score, by_function)), atol=1e-9)
+    np.testing.assert_allclose(
+        *(s.cv_results_["mean_test_score"] for s in (by_score, by_function)), atol=1e-9
+    )
     fitted = _make(5).fit(digits[150:])
     X_hat = fitted.inverse_transform(fitted.transform(digits[:150]))
     expected = r2_score(digits[:150], X_hat, multioutput="variance_weighted")
@@ -94,7 +100,9 @@ def test_an_interrupted_search_stops(digits):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        GridSearchCV(_make(skorch_callbacks=[Interrupt()]), {"n_components": [2, 3]}, cv=2).fit(digits)
+        GridSearchCV(_make(skorch_callbacks=[Interrupt()]), {"n_components": [2, 3]}, cv=2).fit(
+            digits
+        )
 
 
 def test_union_and_columns(digits):
@@ -102,7 +110,9 @@ def test_union_and_columns(digits):
     columns = ColumnTransformer([("left", union, slice(0, 32)), ("right", _make(4), slice(32, 64))])
     codes = columns.fit_transform(digits)
     assert codes.shape == (300, 9)
-    np.testing.assert_allclose(codes[:, 5:], _make(4).fit(digits[:, 32:]).transform(digits[:, 32:]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        codes[:, 5:], _make(4).fit(digits[:, 32:]).transform(digits[:, 32:]), rtol=1e-5, atol=1e-5
+    )
     assert len(columns.get_feature_names_out()) == 9
 
 
@@ -130,7 +140,9 @@ def test_weights_are_routed_to_the_score_of_a_pipeline(digits, rng):
         pipeline = make_pipeline(StandardScaler(), autoencoder).fit(digits)
         score = pipeline.score(digits, sample_weight=weights)
     X = pipeline[0].transform(digits)
-    expected = r2_score(X, pipeline[-1].reconstruct(X), sample_weight=weights, multioutput="variance_weighted")
+    expected = r2_score(
+        X, pipeline[-1].reconstruct(X), sample_weight=weights, multioutput="variance_weighted"
+    )
     assert score == pytest.approx(expected, abs=1e-9)
     assert score != pytest.approx(pipeline[-1].score(X), abs=1e-6)
 
@@ -140,7 +152,9 @@ CLASSES = [AutoencoderTransformer, ConvAutoencoderTransformer, DenoisingAutoenco
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_shown_in_a_notebook(digits, cls):
-    small = {"channels": (4,)} if cls is ConvAutoencoderTransformer else {"hidden_layer_sizes": (8,)}
+    small = (
+        {"channels": (4,)} if cls is ConvAutoencoderTransformer else {"hidden_layer_sizes": (8,)}
+    )
     estimator = cls(3, max_iter=1, **small)
     assert "Not fitted" in estimator._repr_html_()
     text = repr(estimator)
@@ -165,4 +179,7 @@ def test_every_parameter_and_attribute_is_linked_to_its_documentation(digits, cl
     attributes = [name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")]
     for name in (*fitted.get_params(), *attributes, "history_"):
         assert f"position-anchor: --doc-link-{name};" in shown  # with its description
-        assert f'href="https://skae.readthedocs.io/en/stable/api/skae.{cls.__name__}.html#:~:text={name},-' in shown
+        assert (
+            f'href="https://skae.readthedocs.io/en/stable/api/skae.{cls.__name__}.html#:~:text={name},-'
+            in shown
+        )

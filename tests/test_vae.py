@@ -58,7 +58,9 @@ def test_score_of_the_start_is_pcas(digits, n_components, parameters):
     X, held_out = digits[:200], digits[200:]
     start = _make(n_components, max_iter=0, **parameters).fit(X)
     pca = PCA(n_components, svd_solver="full").fit(X)
-    np.testing.assert_allclose(start.score_samples(held_out), pca.score_samples(held_out), rtol=1e-5)
+    np.testing.assert_allclose(
+        start.score_samples(held_out), pca.score_samples(held_out), rtol=1e-5
+    )
     assert start.score(held_out) == pytest.approx(pca.score(held_out), rel=1e-6)
     assert start.noise_variance_ == pytest.approx(pca.noise_variance_, rel=1e-5)
 
@@ -67,7 +69,9 @@ def test_score_of_the_start_is_pcas(digits, n_components, parameters):
 def test_every_importance_weight_of_the_start_is_the_density(digits, n_importance_samples):
     start = _make(max_iter=0).fit(digits)
     expected = PCA(8, svd_solver="full").fit(digits).score_samples(digits)
-    np.testing.assert_allclose(start.score_samples(digits, n_importance_samples=n_importance_samples), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        start.score_samples(digits, n_importance_samples=n_importance_samples), expected, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (1e5, 1.0), (-3.0, 1e-4), (0.0, 1e6)])
@@ -77,7 +81,9 @@ def test_scores_are_densities_in_the_unit_of_the_data(cancer, offset, scale):
     assert start.score(X) == pytest.approx(PCA(5, svd_solver="full").fit(X).score(X), rel=1e-3)
     trained = _make(5, max_iter=20).fit(X)
     shift = X.shape[1] * np.log(scale)
-    assert trained.score(X) + shift == pytest.approx(_make(5, max_iter=20).fit(cancer).score(cancer), abs=0.2)
+    assert trained.score(X) + shift == pytest.approx(
+        _make(5, max_iter=20).fit(cancer).score(cancer), abs=0.2
+    )
 
 
 def test_posterior_of_the_start_is_the_linear_models(cancer):
@@ -88,7 +94,11 @@ def test_posterior_of_the_start_is_the_linear_models(cancer):
     M = W.T @ W + pca.noise_variance_ * np.eye(4)
     mean, std = start.encode_distribution(cancer)
     np.testing.assert_allclose(mean, (cancer - pca.mean_) @ W @ np.linalg.inv(M), atol=1e-5)
-    np.testing.assert_allclose(std**2, np.tile(pca.noise_variance_ * np.diag(np.linalg.inv(M)), (len(cancer), 1)), rtol=1e-5)
+    np.testing.assert_allclose(
+        std**2,
+        np.tile(pca.noise_variance_ * np.diag(np.linalg.inv(M)), (len(cancer), 1)),
+        rtol=1e-5,
+    )
     np.testing.assert_array_equal(start.transform(cancer), mean)
 
 
@@ -103,7 +113,9 @@ def test_as_many_components_as_features(rng, n_components):
 
 def test_more_features_than_rows(digits):
     X = digits[:40]
-    assert _make(max_iter=0).fit(X).score(X) == pytest.approx(PCA(8, svd_solver="full").fit(X).score(X), rel=1e-4)
+    assert _make(max_iter=0).fit(X).score(X) == pytest.approx(
+        PCA(8, svd_solver="full").fit(X).score(X), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("n_importance_samples", [None, 5])
@@ -144,14 +156,20 @@ def _plane(rng):
 @pytest.mark.parametrize("n_components", [3, 5])
 def test_degenerate_density_is_bounded_and_warned_of(rng, n_components):
     X = _plane(rng)
-    with pytest.warns(UserWarning, match=r"1e-09.*density is degenerate.*n_components than.*StandardScaler") as caught:
+    with pytest.warns(
+        UserWarning, match=r"1e-09.*density is degenerate.*n_components than.*StandardScaler"
+    ) as caught:
         estimator = _make(n_components).fit(X)
     assert caught[0].filename == __file__
-    assert estimator.noise_variance_ == pytest.approx(MIN_NOISE_VARIANCE * X.var(axis=0).mean(), rel=0.5)
+    assert estimator.noise_variance_ == pytest.approx(
+        MIN_NOISE_VARIANCE * X.var(axis=0).mean(), rel=0.5
+    )
     assert np.isfinite(estimator.score_samples(X)).all()
 
 
-@pytest.mark.parametrize("X", [np.ones((20, 3)), np.eye(2)[[0, 1, 0, 1, 0, 1]]], ids=["constant", "two points"])
+@pytest.mark.parametrize(
+    "X", [np.ones((20, 3)), np.eye(2)[[0, 1, 0, 1, 0, 1]]], ids=["constant", "two points"]
+)
 def test_rows_that_hardly_differ(X):
     with pytest.warns(UserWarning, match="degenerate"):
         estimator = _make(2).fit(X)
@@ -170,7 +188,9 @@ def test_constant_columns_are_no_trouble(cancer):
 # Training
 
 
-@pytest.mark.parametrize("parameters", [{}, {"image_shape": (8, 8)}, {"n_draws": 3}, {"init": "random"}])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"image_shape": (8, 8)}, {"n_draws": 3}, {"init": "random"}]
+)
 def test_training_keeps_the_best_epoch(digits, parameters):
     estimator = _make(max_iter=80, **parameters).fit(digits)
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
@@ -188,14 +208,18 @@ def test_trained_density_beats_linear_ones_on_held_out_rows(digits, trained):
 
 def test_validation_score_is_the_bound_of_the_validation_rows(digits):
     estimator = _make(max_iter=0).fit(digits[:200], X_val=digits[200:])
-    assert estimator.baseline_score_ == pytest.approx(PCA(8).fit(digits[:200]).score(digits[200:]), rel=1e-5)
+    assert estimator.baseline_score_ == pytest.approx(
+        PCA(8).fit(digits[:200]).score(digits[200:]), rel=1e-5
+    )
 
 
 def test_beta_weighs_the_divergence(digits):
     loose, tight = (_make(max_iter=40, beta=beta).fit(digits) for beta in (0.2, 5.0))
     assert loose.kl_per_component_.sum() > tight.kl_per_component_.sum() * 1.3
     start = _make(max_iter=0, beta=3.0).fit(digits, X_val=digits)
-    assert start.baseline_score_ == pytest.approx(start.score(digits) - 2 * start.kl_per_component_.sum(), rel=1e-6)
+    assert start.baseline_score_ == pytest.approx(
+        start.score(digits) - 2 * start.kl_per_component_.sum(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["trained", "bernoulli"])
@@ -232,7 +256,9 @@ def test_divergence_of_each_component(digits, trained):
 
 
 def test_collapse_is_warned_of(digits):
-    with pytest.warns(UserWarning, match=r"0 of 8 components are in use, of 8 that.*beta smaller than 1000") as caught:
+    with pytest.warns(
+        UserWarning, match=r"0 of 8 components are in use, of 8 that.*beta smaller than 1000"
+    ) as caught:
         estimator = _make(beta=1000.0, max_iter=40).fit(digits)
     assert caught[0].filename == __file__
     assert estimator.n_active_components_ == 0
@@ -266,7 +292,9 @@ def test_samples(digits, trained):
     np.testing.assert_array_equal(X, trained.sample(500, random_state=0))
     assert not np.array_equal(X, trained.sample(500, random_state=1))
     # As far from each pixel's mean as the data, but for the noise.
-    assert X.var(axis=0).sum() == pytest.approx(digits.var(axis=0).sum() - 64 * trained.noise_variance_, rel=0.3)
+    assert X.var(axis=0).sum() == pytest.approx(
+        digits.var(axis=0).sum() - 64 * trained.noise_variance_, rel=0.3
+    )
 
 
 def test_samples_of_the_start_have_pcas_covariance(cancer):
@@ -299,7 +327,9 @@ def test_files(name, request, pixels):
     estimator = request.getfixturevalue(name)
     twin = pickle.loads(pickle.dumps(estimator))
     np.testing.assert_array_equal(twin.score_samples(pixels), estimator.score_samples(pixels))
-    np.testing.assert_array_equal(twin.sample(3, random_state=0), estimator.sample(3, random_state=0))
+    np.testing.assert_array_equal(
+        twin.sample(3, random_state=0), estimator.sample(3, random_state=0)
+    )
 
 
 def test_float32_in_float32_out(digits, trained):
@@ -334,13 +364,22 @@ def test_contamination_leaves_out_the_rows_of_the_lowest_bound(trained):
 def test_contamination_leaves_out_rows_at_every_depth_alike(digits):
     """A code that is cut early has a high loss, whatever its row."""
     estimator = _make(16, ordered=True, max_iter=0).fit(digits)
-    module, objective = estimator.net_.module_, NegativeELBO(1.0, torch.zeros(1, 16), 0.0, contamination=0.2)
-    rows = torch.from_numpy(estimator._model.standardizer.transform(np.repeat(digits, 10, axis=0))).float().requires_grad_()
+    module, objective = (
+        estimator.net_.module_,
+        NegativeELBO(1.0, torch.zeros(1, 16), 0.0, contamination=0.2),
+    )
+    rows = (
+        torch.from_numpy(estimator._model.standardizer.transform(np.repeat(digits, 10, axis=0)))
+        .float()
+        .requires_grad_()
+    )
     output = module.train()(rows, torch.Generator().manual_seed(0))
     objective(output, Batch(rows, rows.detach())).backward()
     left_out = (rows.grad == 0).all(1)
     depths = output.mask.length[:, 0]
-    shares = [left_out[depths == depth].float().mean().item() for depth in NestedDropout(16).lengths]
+    shares = [
+        left_out[depths == depth].float().mean().item() for depth in NestedDropout(16).lengths
+    ]
     assert left_out.float().mean().item() == pytest.approx(0.2, abs=1e-3)
     assert max(shares) < 2 * min(shares)
 
@@ -348,9 +387,12 @@ def test_contamination_leaves_out_rows_at_every_depth_alike(digits):
 def test_a_refit_forgets_the_density_of_its_start(digits):
     refitted = _make(4, max_iter=1).fit(digits).set_params(init="random").fit(digits)
     fresh = _make(4, max_iter=1, init="random").fit(digits)
-    assert len(pickle.dumps(refitted)) < len(pickle.dumps(fresh)) + 4 * 64 * 4  # as much as the components of 64 features
+    # As much as the components of 64 features.
+    assert len(pickle.dumps(refitted)) < len(pickle.dumps(fresh)) + 4 * 64 * 4
     assert vars(refitted).keys() == vars(fresh).keys()
-    assert not [name for name in refitted.net_.module_.state_dict() if name.startswith("start_density")]
+    assert not [
+        name for name in refitted.net_.module_.state_dict() if name.startswith("start_density")
+    ]
     assert refitted.net_.module_.state_dict().keys() == fresh.net_.module_.state_dict().keys()
 
 
@@ -358,7 +400,9 @@ def test_a_rare_cluster_is_not_learnt_where_contamination_says_so(digits, rng):
     rare = rng.permutation(digits[0]) + rng.normal(size=(15, 64))
     X, is_rare = np.concatenate([digits, rare]), np.repeat([0, 1], [300, 15])
     estimators = (_make(2, max_iter=60, contamination=share) for share in (0.0, 0.1))
-    learnt, left_out = (roc_auc_score(is_rare, -estimator.fit(X).score_samples(X)) for estimator in estimators)
+    learnt, left_out = (
+        roc_auc_score(is_rare, -estimator.fit(X).score_samples(X)) for estimator in estimators
+    )
     assert learnt < 0.1
     assert left_out > 0.95
 
@@ -380,7 +424,9 @@ def test_bernoulli_start_is_never_worse_than_independent_values(rng):
     X = (rng.uniform(size=(400, 10)) < 0.3).astype(float)
     start = _make(2, likelihood="bernoulli", max_iter=0).fit(X)
     mean = X.mean(axis=0)
-    assert start.score(X) == pytest.approx((X * np.log(mean) + (1 - X) * np.log(1 - mean)).sum(axis=1).mean(), rel=1e-2)
+    assert start.score(X) == pytest.approx(
+        (X * np.log(mean) + (1 - X) * np.log(1 - mean)).sum(axis=1).mean(), rel=1e-2
+    )
 
 
 def test_bernoulli_bound_against_a_sum_over_many_independent_draws(binary, bernoulli):
@@ -406,7 +452,9 @@ def test_bernoulli_gives_probabilities(pixels, init):
 
 
 @pytest.mark.filterwarnings("ignore:.*collapsed")
-@pytest.mark.parametrize("X", [np.zeros((10, 3)), np.ones((10, 3)), np.eye(3)], ids=["zeros", "ones", "identity"])
+@pytest.mark.parametrize(
+    "X", [np.zeros((10, 3)), np.ones((10, 3)), np.eye(3)], ids=["zeros", "ones", "identity"]
+)
 def test_bernoulli_data_without_information(X):
     assert np.isfinite(_make(2, likelihood="bernoulli").fit(X).score(X))
 
@@ -442,7 +490,9 @@ def test_codes_in_a_pipeline(digits):
 
     y = load_digits().target[:300]
     pipeline = make_pipeline(
-        MinMaxScaler(), _make(8, likelihood="bernoulli", max_iter=30), LogisticRegression(max_iter=1000)
+        MinMaxScaler(),
+        _make(8, likelihood="bernoulli", max_iter=30),
+        LogisticRegression(max_iter=1000),
     )
     assert pipeline.fit(digits, y).score(digits, y) > 0.9
 
@@ -451,7 +501,10 @@ def test_score_is_comparable_with_other_densities(cancer):
     """On Gaussian data all of them are about the truth."""
     rng = np.random.default_rng(0)
     X = rng.multivariate_normal(np.zeros(5), np.diag([9.0, 4.0, 1.0, 1.0, 1.0]), size=2000)
-    scores = [m.fit(X[:1000]).score(X[1000:]) for m in (_make(2), GaussianMixture(1), FactorAnalysis(2), PCA(2))]
+    scores = [
+        m.fit(X[:1000]).score(X[1000:])
+        for m in (_make(2), GaussianMixture(1), FactorAnalysis(2), PCA(2))
+    ]
     np.testing.assert_allclose(scores, scores[0], atol=0.1)
 
 
@@ -470,7 +523,10 @@ def test_score_is_comparable_with_other_densities(cancer):
         ({"likelihood": "poisson"}, "likelihood"),
         ({"output_activation": "sigmoid"}, "output_activation"),
         ({"n_components": "spatial"}, "n_components"),
-        ({"likelihood": "bernoulli"}, r"X must lie in \[0, 1\].*reaches from 0 to 16.*MinMaxScaler.*likelihood='gaussian'"),
+        (
+            {"likelihood": "bernoulli"},
+            r"X must lie in \[0, 1\].*reaches from 0 to 16.*MinMaxScaler.*likelihood='gaussian'",
+        ),
     ],
 )
 def test_bad_parameters(digits, parameters, message):
@@ -493,9 +549,15 @@ def test_bernoulli_rows_out_of_range(pixels, bernoulli):
         (lambda e, X: e.sample(0), "n_samples=0: give an int of at least 1"),
         (lambda e, X: e.sample(2.5), "n_samples=2.5"),
         (lambda e, X: e.interpolate(X[0], X[1], n_steps=1), "n_steps=1: give an int of at least 2"),
-        (lambda e, X: e.interpolate(X[0], X[:2]), r"b has shape \(2, 64\): give one row of 64 values"),
+        (
+            lambda e, X: e.interpolate(X[0], X[:2]),
+            r"b has shape \(2, 64\): give one row of 64 values",
+        ),
         (lambda e, X: e.interpolate(X[0] * np.nan, X[1]), "contains NaN"),
-        (lambda e, X: e.interpolate(X[0][:9], X[1]), "9 features, but VAETransformer is expecting 64"),
+        (
+            lambda e, X: e.interpolate(X[0][:9], X[1]),
+            "9 features, but VAETransformer is expecting 64",
+        ),
         (lambda e, X: e.score(X, sample_weight=[1.0, 2.0]), "sample_weight"),
         (lambda e, X: e.score(X, n_importance_samples=0), "n_importance_samples=0"),
         (lambda e, X: e.score_samples(X, n_importance_samples=True), "n_importance_samples=True"),

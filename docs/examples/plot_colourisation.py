@@ -18,10 +18,17 @@ from sklearn.linear_model import LinearRegression
 from skae import DenoisingAutoencoder
 
 SIZE = 8
-photographs = [photograph[::2, ::2].astype(np.float32) / 255 for photograph in load_sample_images().images]
+photographs = [
+    photograph[::2, ::2].astype(np.float32) / 255 for photograph in load_sample_images().images
+]
 split = photographs[0].shape[1] * 3 // 4
-left, right = ([photograph[:, columns] for photograph in photographs] for columns in (slice(split), slice(split, None)))
-colour = np.concatenate([extract_patches_2d(part, (SIZE, SIZE), max_patches=6000, random_state=0) for part in left])
+left, right = (
+    [photograph[:, columns] for photograph in photographs]
+    for columns in (slice(split), slice(split, None))
+)
+colour = np.concatenate(
+    [extract_patches_2d(part, (SIZE, SIZE), max_patches=6000, random_state=0) for part in left]
+)
 grey = colour.mean(axis=-1)
 
 # %%
@@ -40,7 +47,9 @@ def by_least_squares(patches):
     return linear.predict(patches.reshape(len(patches), -1)).reshape(-1, SIZE, SIZE, 3)
 
 
-held_out = np.concatenate([extract_patches_2d(part, (SIZE, SIZE), max_patches=2000, random_state=1) for part in right])
+held_out = np.concatenate(
+    [extract_patches_2d(part, (SIZE, SIZE), max_patches=2000, random_state=1) for part in right]
+)
 errors = {
     name: float(np.mean((predict(held_out.mean(axis=-1)).clip(0, 1) - held_out) ** 2))
     for name, predict in {"least squares": by_least_squares, "skae": denoiser.denoise}.items()

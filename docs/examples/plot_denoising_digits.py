@@ -22,7 +22,9 @@ noisy = np.clip(held_out + np.random.default_rng(0).normal(0, 0.4, held_out.shap
 
 # %%
 # Images make the network convolutional. Given as flat rows, they would make it dense.
-denoiser = DenoisingAutoencoder(32, corruption="gaussian", noise_level=0.4, max_iter=40, random_state=0).fit(clean)
+denoiser = DenoisingAutoencoder(
+    32, corruption="gaussian", noise_level=0.4, max_iter=40, random_state=0
+).fit(clean)
 pca = PCA(8).fit(clean.reshape(len(clean), -1))
 projected = pca.inverse_transform(pca.transform(noisy.reshape(len(noisy), -1))).reshape(noisy.shape)
 

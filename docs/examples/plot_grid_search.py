@@ -31,7 +31,9 @@ logs = monitor.get_logs().data_as_pandas
 epochs = logs[logs["task_name"].eq("epoch")].sort_values("task_id")
 figure, ax = plt.subplots(layout="constrained")
 labels = ["4, fold 1", "4, fold 2", "16, fold 1", "16, fold 2", "16, all rows"]
-for label, marker, (_, fit) in zip(labels, "os^Dv", epochs.groupby("parent_task_id_path"), strict=True):
+for label, marker, (_, fit) in zip(
+    labels, "os^Dv", epochs.groupby("parent_task_id_path"), strict=True
+):
     ax.plot(fit["task_id"] + 1, fit["r2"], marker=marker, label=label)
 ax.set(xlabel="epoch", ylabel="R²")
 ax.legend(title="components")

@@ -29,7 +29,9 @@ detectors = {
     "isolation forest": IsolationForest(random_state=0),
     "skae": VAETransformer(8, max_iter=60, random_state=0),
 }
-densities = {name: detector.fit(X_train).score_samples(X_test) for name, detector in detectors.items()}
+densities = {
+    name: detector.fit(X_train).score_samples(X_test) for name, detector in detectors.items()
+}
 scores = {name: float(roc_auc_score(strange, -density)) for name, density in densities.items()}
 print({name: round(score, 3) for name, score in scores.items()})
 

@@ -18,7 +18,9 @@ from sklearn.datasets import load_digits
 from skae import AutoencoderTransformer, LossCurveDisplay
 
 X = load_digits(as_frame=True).data
-autoencoder = AutoencoderTransformer(8, max_iter=30, random_state=0).set_output(transform="pandas").fit(X)
+autoencoder = (
+    AutoencoderTransformer(8, max_iter=30, random_state=0).set_output(transform="pandas").fit(X)
+)
 path = Path(mkdtemp()) / "autoencoder.skops"
 skops.io.dump(autoencoder, path)
 

@@ -21,7 +21,11 @@ X = load_digits().data
 X, held_out = X[:1400], X[1400:]
 pca = PCA(16).fit(X)
 vae = VAETransformer(16, max_iter=50, n_draws=4, random_state=0).fit(X)
-scores = {"PCA": pca.score(held_out), "skae at epoch 0": vae.baseline_score_, "skae": vae.score(held_out)}
+scores = {
+    "PCA": pca.score(held_out),
+    "skae at epoch 0": vae.baseline_score_,
+    "skae": vae.score(held_out),
+}
 print({name: round(float(score), 1) for name, score in scores.items()})
 
 # %%

@@ -1,8 +1,9 @@
 """Bounds of the output: which sides of which features the training data show to be a bound.
 
-Most pixels of an image sit exactly on black or white. An output beyond such a bound is no error once it is clipped, so a
-clipped network need not spend itself on flat background. A column with a heavy tail has a largest value too, but new
-samples lie beyond it: there, clipping would cost more than it gains.
+Most pixels of an image sit exactly on black or white. An output beyond such a bound is no error
+once it is clipped, so a clipped network need not spend itself on flat background. A column with a
+heavy tail has a largest value too, but new samples lie beyond it: there, clipping would cost more
+than it gains.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Corruptions: what happens to the input of a denoising autoencoder in training.
 
-A corruption is called with samples in the units of X and a generator, and returns corrupted ones. ``joint_moments`` says how
-corrupted and clean samples vary together, which the linear start is computed from: by formula where the class has one, else
-from corrupted samples.
+A corruption is called with samples in the units of X and a generator, and returns corrupted ones.
+``joint_moments`` says how corrupted and clean samples vary together, which the linear start is
+computed from: by formula where the class has one, else from corrupted samples.
 """
 
 import math
@@ -15,8 +15,8 @@ from sklearn.utils import gen_batches
 
 from skae._data.moments import add_products, mirrored, one_blas_thread
 
-# Corrupted samples for each feature that joint moments are computed from where there is no formula; and the most that are
-# made of one sample.
+# Corrupted samples for each feature that joint moments are computed from where there is no formula;
+# and the most that are made of one sample.
 _MIN_SAMPLES_PER_FEATURE, _MAX_DRAWS = 20, 20
 _MIN_DRAWS_FOR_CLIPPED = 3  # fewer take less time than the formula of clipped noise
 _FAR = 40.0  # standard deviations, beyond which a normal density is zero in float64
@@ -46,17 +46,25 @@ class JointMoments:
         """Joint moments of an iterable of corrupted and clean samples, each looked at once; sums of products where asked."""
         n, sums, scatter, products, references = 0, [0.0, 0.0], None, 0.0, None
         for pair in pairs:
-            # Deviations from the means of the first samples, which are near those of all: nothing cancels later.
+            # Deviations from the means of the first samples, which are near those of all: nothing
+            # cancels later.
             references = references or [np.mean(part, axis=0, dtype=np.float64) for part in pair]
-            inputs, outputs = (part - reference for part, reference in zip(pair, references, strict=True))
+            inputs, outputs = (
+                part - reference for part, reference in zip(pair, references, strict=True)
+            )
             n += len(inputs)
-            sums = [total + part.sum(axis=0) for total, part in zip(sums, (inputs, outputs), strict=True)]
+            sums = [
+                total + part.sum(axis=0)
+                for total, part in zip(sums, (inputs, outputs), strict=True)
+            ]
             if cross:
                 with one_blas_thread():
                     scatter = add_products(scatter, inputs)
                     products = products + outputs.T @ inputs
         means = [part / n for part in sums]
-        mean, target_mean = (reference + part for reference, part in zip(references, means, strict=True))
+        mean, target_mean = (
+            reference + part for reference, part in zip(references, means, strict=True)
+        )
         if not cross:
             return cls(mean, target_mean, None, None)
         scatter = mirrored(scatter) - n * np.outer(means[0], means[0])
@@ -100,7 +108,9 @@ class Corruption(ABC):
         joint : JointMoments
         """
         n_draws = _n_draws(moments) if cross else 1
-        return JointMoments.of(((self(X, rng), X) for X in chunks for _ in range(n_draws)), cross=cross)
+        return JointMoments.of(
+            ((self(X, rng), X) for X in chunks for _ in range(n_draws)), cross=cross
+        )
 
 
 @dataclass(frozen=True)
@@ -182,7 +192,9 @@ class Replacement(Corruption):
     def joint_moments(self, moments, chunks, rng, *, cross):
         # With a = low - mean and b = high - mean, a replaced deviation is a or b whatever it was.
         n, q = moments.n_samples, self.fraction
-        rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(moments.low), np.abs(moments.high))
+        rounding = (
+            8 * np.finfo(np.float64).eps * np.maximum(np.abs(moments.low), np.abs(moments.high))
+        )
         a, b = (value - moments.mean for value in (self.low, self.high))
         a, b = (np.where(np.abs(value) > rounding, value, 0.0) for value in (a, b))
         shift = q * (a + b) / 2
@@ -210,11 +222,14 @@ class Erasure(Corruption):
     def __call__(self, X, rng):
         height, width, n_channels = self.image_shape
         draws = rng.random((3, len(X)))
-        widest = min(1.0, -math.log2(self.fraction)) if self.fraction > 0 else 1.0  # else one side is longer than the image
+        # Else one side is longer than the image.
+        widest = min(1.0, -math.log2(self.fraction)) if self.fraction > 0 else 1.0
         ratio = np.exp2(widest * (2 * draws[0] - 1))
         rows = _interval(height, height * np.sqrt(self.fraction * ratio), draws[1])
         columns = _interval(width, width * np.sqrt(self.fraction / ratio), draws[2])
-        erased = np.repeat((rows[:, :, None] & columns[:, None, :]).reshape(len(X), -1), n_channels, axis=1)
+        erased = np.repeat(
+            (rows[:, :, None] & columns[:, None, :]).reshape(len(X), -1), n_channels, axis=1
+        )
         return np.where(erased, self.fill.astype(X.dtype), X)
 
 
@@ -289,7 +304,8 @@ CORRUPTIONS = {
     "masking": lambda level, ranges: Replacement(level, ranges.fill, ranges.fill),
     "salt_and_pepper": lambda level, ranges: Replacement(level, ranges.low, ranges.high),
 }
-# Those whose noise level is a fraction of the features or of the area, and those with a formula for their joint moments.
+# Those whose noise level is a fraction of the features or of the area, and those with a formula for
+# their joint moments.
 FRACTIONAL = frozenset({"erase", "masking", "salt_and_pepper"})
 FORMULAS = frozenset({"gaussian", "masking", "salt_and_pepper"})
 
@@ -305,7 +321,9 @@ def _independent(moments, shift, factor, added, cross):
 
 def _n_draws(moments):
     """Number of times that each sample is corrupted where joint moments are computed from corrupted samples."""
-    return min(_MAX_DRAWS, math.ceil(_MIN_SAMPLES_PER_FEATURE * len(moments.mean) / moments.n_samples))
+    return min(
+        _MAX_DRAWS, math.ceil(_MIN_SAMPLES_PER_FEATURE * len(moments.mean) / moments.n_samples)
+    )
 
 
 def _interval(size, length, where):

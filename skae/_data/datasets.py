@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-PREFETCH = 1024  # samples that are fetched together, at least a batch: small batches share the fixed cost
+# Samples that are fetched together, at least a batch: small batches share the fixed cost.
+PREFETCH = 1024
 
 
 class Batch(NamedTuple):
@@ -37,7 +38,9 @@ class SampleDataset(torch.utils.data.Dataset):
         What the samples are to be reconstructed as; None are the samples themselves.
     """
 
-    def __init__(self, source, standardizer, target_standardizer, device, positions=None, target=None):
+    def __init__(
+        self, source, standardizer, target_standardizer, device, positions=None, target=None
+    ):
         self.source = source
         self.standardizer = standardizer
         self.target_standardizer = target_standardizer
@@ -50,8 +53,12 @@ class SampleDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         """A batch of the samples at those places of the dataset, an int, a slice or an array."""
-        positions = np.atleast_1d((np.arange(len(self.source)) if self.positions is None else self.positions)[index])
-        inputs, targets = self._fetch(positions, self.source.take(positions), self._corruption_rng(None))
+        positions = np.atleast_1d(
+            (np.arange(len(self.source)) if self.positions is None else self.positions)[index]
+        )
+        inputs, targets = self._fetch(
+            positions, self.source.take(positions), self._corruption_rng(None)
+        )
         return Batch(inputs, inputs if targets is None else targets)
 
     def batches(self, size, rng=None):
@@ -67,7 +74,9 @@ class SampleDataset(torch.utils.data.Dataset):
         batch : Batch
         """
         corruption_rng = self._corruption_rng(rng)
-        for positions, X in self.source.batches(size * max(1, PREFETCH // size), rng, self.positions):
+        for positions, X in self.source.batches(
+            size * max(1, PREFETCH // size), rng, self.positions
+        ):
             fetched = self._fetch(positions, X, corruption_rng)
             inputs, targets = (None if part is None else part.split(size) for part in fetched)
             yield from map(Batch, inputs, inputs if targets is None else targets)
@@ -93,13 +102,15 @@ class SampleDataset(torch.utils.data.Dataset):
 
     def _to_tensor(self, standardizer, X):
         u = standardizer.transform_in_place(X)
-        return torch.from_numpy(u).to(torch.float32).to(self.device)  # cast first: not every device has float64
+        # Cast first: not every device has float64.
+        return torch.from_numpy(u).to(torch.float32).to(self.device)
 
 
 class CorruptedDataset(SampleDataset):
     """Samples that are corrupted as they are fetched, in the units of X, with the clean ones as their target.
 
-    A shuffled pass, as one of training is, has another corruption than those before it. Passes in order all have the same.
+    A shuffled pass, as one of training is, has another corruption than those before it. Passes in
+    order all have the same.
 
     Parameters
     ----------

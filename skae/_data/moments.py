@@ -34,7 +34,8 @@ class Moments:
     References
     ----------
     .. [1] T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for Computing the Sample Variance: Analysis and
-       Recommendations", The American Statistician 37, 242-247, 1983. :doi:`10.1080/00031305.1983.10483115`
+       Recommendations", The American Statistician 37, 242-247, 1983.
+       :doi:`10.1080/00031305.1983.10483115`
     """
 
     n_samples: int
@@ -57,31 +58,42 @@ class Moments:
             Whether to sum the products of different features, too.
         """
         total, scatter, space = None, None, np.empty((0, 0))
-        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # values that overflow are refused later
+        # Values that overflow are refused later.
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             for chunk in chunks:
                 n, n_features = chunk.shape
-                if len(space) <= n:  # memory that is used again: to get more takes as long as the sums
+                # Memory that is used again: to get more takes as long as the sums.
+                if len(space) <= n:
                     space = np.empty((n + 1, n_features))
                 part = cls._of_chunk(chunk, space[:n], with_squares=not cross)
                 if cross:
-                    # The rank-one term of a merge is one more sample: so no matrix is made for each chunk.
+                    # The rank-one term of a merge is one more sample: so no matrix is made for each
+                    # chunk.
                     space[n] = 0 if total is None else _jump(total, part)
                     scatter = add_products(scatter, space[: n + 1])
                 total = part if total is None else total.merge(part)
         if not cross:
             return total
-        return cls(**vars(total) | {"scatter": mirrored(scatter), "squares": scatter.diagonal().copy()})
+        return cls(
+            **vars(total) | {"scatter": mirrored(scatter), "squares": scatter.diagonal().copy()}
+        )
 
     @classmethod
     def _of_chunk(cls, chunk, deviations, with_squares):
         """Moments without scatter of a chunk, whose deviations from its mean are left in a float64 array."""
         low, high = chunk.min(axis=0), chunk.max(axis=0)
-        deviations[...] = chunk  # in float64 whatever the dtype is: float32 loses noise that is far below the signal
+        # In float64 whatever the dtype is: float32 loses noise that is far below the signal.
+        deviations[...] = chunk
         mean = np.where(low == high, low, deviations.mean(axis=0))
         deviations -= mean
-        squares = np.einsum("ij,ij->j", deviations, deviations) if with_squares else np.zeros(len(mean))
+        squares = (
+            np.einsum("ij,ij->j", deviations, deviations) if with_squares else np.zeros(len(mean))
+        )
         # In 32 bits, which takes half the time.
-        counts = ((chunk == extreme).sum(axis=0, dtype=np.uint32).astype(np.int64) for extreme in (low, high))
+        counts = (
+            (chunk == extreme).sum(axis=0, dtype=np.uint32).astype(np.int64)
+            for extreme in (low, high)
+        )
         return cls(len(chunk), mean, squares, None, low, high, *counts)
 
     def merge(self, other):
@@ -94,7 +106,9 @@ class Moments:
             n_samples,
             mean=np.where(low == high, low, mean),
             squares=self.squares + other.squares + np.square(jump),
-            scatter=None if self.scatter is None else self.scatter + other.scatter + np.outer(jump, jump),
+            scatter=None
+            if self.scatter is None
+            else self.scatter + other.scatter + np.outer(jump, jump),
             low=low,
             high=high,
             n_low=self.n_low * (self.low == low) + other.n_low * (other.low == low),
@@ -104,19 +118,29 @@ class Moments:
     def without(self, part):
         """Moments of the other samples, where `part` are those of some of these; the extremes stay those of all.
 
-        A feature that does not vary but in the part has no more variance than rounding leaves: it gets none. Its mean is its
-        value to rounding.
+        A feature that does not vary but in the part has no more variance than rounding leaves: it
+        gets none. Its mean is its value to rounding.
         """
         n_samples = self.n_samples - part.n_samples
         mean = self.mean + (self.mean - part.mean) * (part.n_samples / n_samples)
         jump = (part.mean - mean) * np.sqrt(n_samples / self.n_samples * part.n_samples)
         squares = self.squares - part.squares - np.square(jump)
-        rounding = _ROUNDING * self.squares + 8 * _EPS * np.abs(self.mean) * np.sqrt(self.n_samples * self.squares)
+        rounding = _ROUNDING * self.squares + 8 * _EPS * np.abs(self.mean) * np.sqrt(
+            self.n_samples * self.squares
+        )
         varies = squares > rounding
         scatter = None
         if self.scatter is not None:
-            scatter = (self.scatter - part.scatter - np.outer(jump, jump)) * np.outer(varies, varies)
-        return replace(self, n_samples=n_samples, mean=mean, squares=np.where(varies, squares, 0.0), scatter=scatter)
+            scatter = (self.scatter - part.scatter - np.outer(jump, jump)) * np.outer(
+                varies, varies
+            )
+        return replace(
+            self,
+            n_samples=n_samples,
+            mean=mean,
+            squares=np.where(varies, squares, 0.0),
+            scatter=scatter,
+        )
 
 
 def _jump(a, b):
@@ -142,8 +166,8 @@ def mirrored(scatter):
 def one_blas_thread():
     """Let numpy and scipy compute with one thread meanwhile: more would spin on and slow down the first batches.
 
-    The number is one of the whole process. Of several threads that are in here, the first sets it and the last restores it:
-    each for itself would restore what another has set.
+    The number is one of the whole process. Of several threads that are in here, the first sets it
+    and the last restores it: each for itself would restore what another has set.
     """
     with _LOCK:
         if not _INSIDE:

@@ -4,7 +4,8 @@ A source has `shape`, `dtype` and a length, and gives its samples by
 
 - ``chunks(size)``: consecutive samples, in order, each once; not to be written to,
 - ``batches(size, rng, positions)``: positions and samples of some, shuffled where there is an rng,
-- ``take(positions)``: the samples at those positions; like those of batches, an array of the reader's own,
+- ``take(positions)``: the samples at those positions; like those of batches, an array of the
+  reader's own,
 - ``to_array()``: all of them in one array, for a solver that needs them together.
 """
 

@@ -1,7 +1,7 @@
 """The units of the network.
 
-There, a sample is ``u = (x - mean) / scale`` with one scale for all features (the root of the mean feature variance), so
-that squared error in ``u`` is PCA's objective up to a constant.
+There, a sample is ``u = (x - mean) / scale`` with one scale for all features (the root of the mean
+feature variance), so that squared error in ``u`` is PCA's objective up to a constant.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,8 @@ class Standardizer:
         centered : bool
             False leaves the samples as they are: mean 0, scale 1.
         bounded : bool
-            Whether to look for bounds of the output; `everywhere` is passed on to :func:`skae._data.bounds.bounds`.
+            Whether to look for bounds of the output; `everywhere` is passed on to
+            :func:`skae._data.bounds.bounds`.
         name : str, default="X"
             Of the samples, for error messages.
 
@@ -70,7 +71,11 @@ class Standardizer:
         mean = moments.mean
         if not centered:
             mean, scale = np.zeros(n_features), 1.0
-        limits = bounds(moments, everywhere=everywhere) if bounded else (np.array(-np.inf), np.array(np.inf))
+        limits = (
+            bounds(moments, everywhere=everywhere)
+            if bounded
+            else (np.array(-np.inf), np.array(np.inf))
+        )
         standardizer = cls(mean, scale or 1.0, *limits)  # a scale of 0: all columns are constant
         standardizer.check_range(moments, name)
         return standardizer

@@ -22,7 +22,9 @@ class Bernoulli(Likelihood):
     def standardizers(self, moments, standardizer):
         # In their own units, targets are the values of which there are probabilities.
         n_features = len(moments.mean)
-        return Standardizer.of(moments, centered=True, bounded=False), Standardizer.identity(n_features)
+        return Standardizer.of(moments, centered=True, bounded=False), Standardizer.identity(
+            n_features
+        )
 
     def build(self, output, n_outputs, n_lengths, is_anchored):
         return BernoulliLikelihood(n_outputs, is_anchored)
@@ -48,7 +50,9 @@ class BernoulliProbabilities(NamedTuple):
         return self.logits.sigmoid()
 
     def log_prob(self, x):
-        return -binary_cross_entropy_with_logits(self.logits, x.expand_as(self.logits), reduction="none").sum(-1)
+        return -binary_cross_entropy_with_logits(
+            self.logits, x.expand_as(self.logits), reduction="none"
+        ).sum(-1)
 
 
 class BernoulliLikelihood(nn.Module):
@@ -63,7 +67,11 @@ class BernoulliLikelihood(nn.Module):
 
     def __init__(self, n_outputs, is_anchored):
         super().__init__()
-        self.offset = nn.Parameter(torch.zeros(n_outputs, dtype=torch.float32, device="cpu")) if is_anchored else 0.0
+        self.offset = (
+            nn.Parameter(torch.zeros(n_outputs, dtype=torch.float32, device="cpu"))
+            if is_anchored
+            else 0.0
+        )
 
     @torch.no_grad()
     def start_at(self, offset):

@@ -11,7 +11,8 @@ from torch import nn
 from skae._likelihoods.likelihood import Likelihood, start_at_linear
 from skae._linear.ppca import ppca, probabilistic
 
-# Least variance of the noise, relative to the mean variance of a feature (which is 1 in the network's units).
+# Least variance of the noise, relative to the mean variance of a feature (which is 1 in the
+# network's units).
 MIN_NOISE_VARIANCE = 1e-9
 
 
@@ -66,7 +67,10 @@ class GaussianNoise(NamedTuple):
 
     def log_prob(self, x):
         squares = (x - self.mean).square().sum(-1)
-        return -(squares / self.variance + x.shape[-1] * (math.log(2 * math.pi) + self.variance.log())) / 2
+        return (
+            -(squares / self.variance + x.shape[-1] * (math.log(2 * math.pi) + self.variance.log()))
+            / 2
+        )
 
 
 class GaussianLikelihood(nn.Module):
@@ -77,7 +81,8 @@ class GaussianLikelihood(nn.Module):
     mean : nn.Module
         From the decoder's output to the mean.
     n_lengths : int
-        Number of lengths that a prefix of the code may have, each with a variance of its own; 1 where no prefix is a code.
+        Number of lengths that a prefix of the code may have, each with a variance of its own; 1
+        where no prefix is a code.
     """
 
     def __init__(self, mean, n_lengths):
@@ -103,7 +108,9 @@ class GaussianLikelihood(nn.Module):
     def complete(self, lengths):
         """Give lengths between those of a list, which are all that masks had in training, a variance between theirs."""
         logs = self.log_excess.cpu().numpy()
-        between = np.interp(np.log(np.arange(len(logs)) + 1), np.log(lengths), logs[np.array(lengths) - 1])
+        between = np.interp(
+            np.log(np.arange(len(logs)) + 1), np.log(lengths), logs[np.array(lengths) - 1]
+        )
         self.log_excess.copy_(torch.from_numpy(between))
 
     def set_bounds(self, lower, upper):

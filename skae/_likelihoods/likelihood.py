@@ -30,9 +30,10 @@ class Likelihood(ABC):
     def build(self, output, n_outputs, n_lengths, is_anchored):
         """The module, which is the last stage of the decoder.
 
-        Called with the decoder's output, it gives the mean of a sample; ``distribution(raw, mask)`` has `mean` and
-        ``log_prob(x)``, in nats and the network's units, over the last axis. ``complete(lengths)`` is called after training
-        with the lengths of prefixes that were trained.
+        Called with the decoder's output, it gives the mean of a sample; ``distribution(raw, mask)``
+        has `mean` and ``log_prob(x)``, in nats and the network's units, over the last axis.
+        ``complete(lengths)`` is called after training with the lengths of prefixes that were
+        trained.
 
         Parameters
         ----------
@@ -40,7 +41,8 @@ class Likelihood(ABC):
             What the mean goes through where the estimator's parameters ask for it.
         n_outputs : int
         n_lengths : int
-            Number of lengths that a prefix of ordered codes may have; 1 where the codes have no order.
+            Number of lengths that a prefix of ordered codes may have; 1 where the codes have no
+            order.
         is_anchored : bool
             Whether training starts at a linear model.
         """

@@ -9,7 +9,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from skae._linear.pca import LinearStart, principal_components
 from skae._linear.ppca import probabilistic
 
-# Noise variances that a logistic start tries, relative to the largest eigenvalue; samples it looks at, and steps.
+# Noise variances that a logistic start tries, relative to the largest eigenvalue; samples it looks
+# at, and steps.
 _NOISE_LEVELS = (4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0)
 _SAMPLE, _NEWTON_STEPS = 4096, 20
 
@@ -33,8 +34,9 @@ class LogisticStart(LinearStart):
 def logistic_ppca(samples, n_components):
     """Codes of probabilistic PCA, and logistic regression of values in [0, 1] on draws of them.
 
-    A Gaussian model has no noise variance that suits such values, so several are tried, up to where no component is left
-    and each feature keeps its mean. The one with the highest evidence lower bound on some of the samples is taken.
+    A Gaussian model has no noise variance that suits such values, so several are tried, up to where
+    no component is left and each feature keeps its mean. The one with the highest evidence lower
+    bound on some of the samples is taken.
 
     Parameters
     ----------
@@ -49,11 +51,20 @@ def logistic_ppca(samples, n_components):
     components, values, _ = principal_components(samples, n_components)
     rng = np.random.default_rng(samples.seed)
     some = samples.source.take(rng.permutation(len(samples.source))[:_SAMPLE])
-    u, x = torch.from_numpy(samples.standardizer.transform(some)).float(), torch.from_numpy(some).float()
+    u, x = (
+        torch.from_numpy(samples.standardizer.transform(some)).float(),
+        torch.from_numpy(some).float(),
+    )
     noise = torch.from_numpy(rng.standard_normal((len(some), n_components))).float()
     tiny = np.finfo(np.float32).tiny
-    models = [probabilistic(components, values, max(level * values[0], tiny), 0) for level in _NOISE_LEVELS]
-    return max((_logistic(model.padded(n_components), u, x, noise) for model in models), key=lambda found: found[1])[0]
+    models = [
+        probabilistic(components, values, max(level * values[0], tiny), 0)
+        for level in _NOISE_LEVELS
+    ]
+    return max(
+        (_logistic(model.padded(n_components), u, x, noise) for model in models),
+        key=lambda found: found[1],
+    )[0]
 
 
 def _logistic(start, u, x, noise):
@@ -62,8 +73,9 @@ def _logistic(start, u, x, noise):
     mean = u @ encoder.T
     z = torch.nn.functional.pad(mean + variance.sqrt() * noise, (1, 0), value=1.0)
     z[:, 1:][:, variance == 1] = 0
-    # Newton's method with a bound of the Hessian that holds everywhere, so that each step goes up (Böhning 1992), and
-    # Nesterov's momentum. A ridge keeps the weights of features that are all zero or one finite.
+    # Newton's method with a bound of the Hessian that holds everywhere, so that each step goes up
+    # (Böhning 1992), and Nesterov's momentum. A ridge keeps the weights of features that are all
+    # zero or one finite.
     inverse = torch.linalg.inv(z.T @ z / 4 + torch.eye(z.shape[1], dtype=z.dtype, device="cpu"))
     p = x.mean(0).clamp(1e-4, 1 - 1e-4)
     W = torch.zeros(z.shape[1], x.shape[1], dtype=z.dtype, device="cpu")

@@ -9,7 +9,8 @@ from sklearn.utils.extmath import svd_flip
 
 from skae._data.moments import one_blas_thread
 
-MAX_FEATURES_OF_SCATTER = 2000  # up to this many, a scatter matrix is cheap: no centered copy of the data is made
+# Up to this many, a scatter matrix is cheap: no centered copy of the data is made.
+MAX_FEATURES_OF_SCATTER = 2000
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class StandardizedSamples:
     standardizer : skae._data.standardizer.Standardizer
         Whose mean is that of the moments.
     seed : int
-        Of scikit-learn's randomized solver, which it takes for large data, and of samples that are drawn.
+        Of scikit-learn's randomized solver, which it takes for large data, and of samples that are
+        drawn.
     """
 
     source: object
@@ -73,8 +75,8 @@ def pca(samples, n_components):
 def principal_components(samples, n_components):
     """Components, their variances and the mean variance of the directions that are left, as scikit-learn's PCA has them.
 
-    scikit-learn's PCA centers a copy of X, or subtracts the mean from ``X.T @ X`` afterwards, which loses all digits where
-    the offset is large.
+    scikit-learn's PCA centers a copy of X, or subtracts the mean from ``X.T @ X`` afterwards, which
+    loses all digits where the offset is large.
 
     Parameters
     ----------
@@ -114,7 +116,8 @@ def leading_eigenvectors(covariance, rank):
         values, vectors = scipy.linalg.eigh(
             covariance, subset_by_index=[n_features - rank, n_features - 1], overwrite_a=True
         )
-    vectors[is_constant] = 0  # constant features, where rounding leaves subnormal numbers, which are slow
+    # Constant features, where rounding leaves subnormal numbers, which are slow.
+    vectors[is_constant] = 0
     components = vectors.T[::-1].copy()  # of strides that torch takes
     return svd_flip(None, components, u_based_decision=False)[1], values[::-1].clip(min=0)
 

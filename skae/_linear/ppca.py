@@ -11,9 +11,9 @@ from skae._linear.pca import principal_components
 class ProbabilisticPCA:
     """Linear Gaussian model with the noise variance that scikit-learn's PCA has, and its posterior [1]_.
 
-    With components ``V``, eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l - s) / l V u`` and the
-    variance ``s / l``, and a sample the mean ``V' sqrt(l - s) z``. Components of no more variance than the noise weigh
-    nothing.
+    With components ``V``, eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l
+    - s) / l V u`` and the variance ``s / l``, and a sample the mean ``V' sqrt(l - s) z``.
+    Components of no more variance than the noise weigh nothing.
 
     Parameters
     ----------
@@ -39,24 +39,30 @@ class ProbabilisticPCA:
     def padded(self, n_components):
         """Encoder, decoder and variance of a code of that many components: those past the rank have no weight."""
         n_past = n_components - len(self.eigenvalues)
-        decoder = np.pad(self.components.T * np.sqrt(self.eigenvalues - self.noise_variance), ((0, 0), (0, n_past)))
+        decoder = np.pad(
+            self.components.T * np.sqrt(self.eigenvalues - self.noise_variance),
+            ((0, 0), (0, n_past)),
+        )
         eigenvalues = np.pad(self.eigenvalues, (0, n_past), constant_values=self.noise_variance)
         return (decoder / eigenvalues).T, decoder, self.noise_variance / eigenvalues
 
     def noise_variances(self, n_components):
         """Noise variance of the model of the first 1, 2, ... components, up to that many."""
         rank = len(self.eigenvalues)
-        past = np.append(self.eigenvalues[::-1].cumsum()[-2::-1], 0.0)  # variance of the components past each
+        # Variance of the components past each.
+        past = np.append(self.eigenvalues[::-1].cumsum()[-2::-1], 0.0)
         n_left = self.n_left + np.arange(rank)[::-1]
         means = (past + self.n_left * self.noise_variance) / np.maximum(n_left, 1)
-        return np.pad(np.where(n_left > 0, means, self.noise_variance), (0, n_components - rank), mode="edge")
+        return np.pad(
+            np.where(n_left > 0, means, self.noise_variance), (0, n_components - rank), mode="edge"
+        )
 
 
 def ppca(samples, n_components, *, least_noise_variance):
     """Probabilistic PCA, with a noise variance of at least the given one.
 
-    Where no variance is left for the noise, any of at most the smallest eigenvalue gives the same density: half of it is
-    taken.
+    Where no variance is left for the noise, any of at most the smallest eigenvalue gives the same
+    density: half of it is taken.
 
     Parameters
     ----------
@@ -78,4 +84,6 @@ def ppca(samples, n_components, *, least_noise_variance):
 
 def probabilistic(components, values, noise_variance, n_left):
     """Probabilistic PCA of that noise variance."""
-    return ProbabilisticPCA(components, np.maximum(values, noise_variance), float(noise_variance), n_left)
+    return ProbabilisticPCA(
+        components, np.maximum(values, noise_variance), float(noise_variance), n_left
+    )

@@ -14,10 +14,11 @@ _PENALTIES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
 def reduced_rank(scatter, cross, validation, n_components):
     """The best linear maps of that rank from corrupted samples to clean ones: reduced-rank regression with a ridge penalty.
 
-    With ``C`` the scatter of the corrupted samples and ``S`` that of the clean with the corrupted ones, the regression is
-    ``B = S (C + a diag(C))^{-1}``, which does not depend on the units of the features, and the columns of the decoder are
-    the leading eigenvectors of ``B C B'`` [1]_. The penalty ``a`` is the one whose maps have the smallest squared error on
-    the validation set: from small to large, until the error rises again. Maps to the mean are a candidate, too.
+    With ``C`` the scatter of the corrupted samples and ``S`` that of the clean with the corrupted
+    ones, the regression is ``B = S (C + a diag(C))^{-1}``, which does not depend on the units of
+    the features, and the columns of the decoder are the leading eigenvectors of ``B C B'`` [1]_.
+    The penalty ``a`` is the one whose maps have the smallest squared error on the validation set:
+    from small to large, until the error rises again. Maps to the mean are a candidate, too.
 
     Parameters
     ----------
@@ -40,9 +41,14 @@ def reduced_rank(scatter, cross, validation, n_components):
     deviations = np.sqrt(scatter.diagonal().clip(min=0))
     deviations = np.where(deviations > 0, deviations, 1.0)
     with one_blas_thread():
-        values, vectors = scipy.linalg.eigh(scatter / np.outer(deviations, deviations), driver="evd")
+        values, vectors = scipy.linalg.eigh(
+            scatter / np.outer(deviations, deviations), driver="evd"
+        )
         parts = (cross / deviations) @ vectors, values.clip(min=0), vectors, deviations
-        best = LinearStart(np.zeros((n_components, cross.shape[1])), np.zeros((cross.shape[0], n_components)))  # the mean
+        # The mean.
+        best = LinearStart(
+            np.zeros((n_components, cross.shape[1])), np.zeros((cross.shape[0], n_components))
+        )
         least, previous = _squared_error(best, validation()), np.inf
         for penalty in _PENALTIES:
             start = _regression(*parts, penalty, n_components)
@@ -56,7 +62,9 @@ def reduced_rank(scatter, cross, validation, n_components):
 
 
 def _squared_error(start, pairs):
-    return sum(np.square(u @ start.encoder.T @ start.decoder.T - target).sum() for u, target in pairs)
+    return sum(
+        np.square(u @ start.encoder.T @ start.decoder.T - target).sum() for u, target in pairs
+    )
 
 
 def _regression(rotated, values, vectors, deviations, penalty, n_components):
@@ -88,7 +96,10 @@ def regression_on_codes(encoder, pairs):
     for u, target in pairs:
         z, target = u @ encoder.T, target.astype(np.float64)
         n += len(z)
-        sums = [s + new for s, new in zip(sums, (z.sum(0), target.sum(0), z.T @ z, target.T @ z), strict=True)]
+        sums = [
+            s + new
+            for s, new in zip(sums, (z.sum(0), target.sum(0), z.T @ z, target.T @ z), strict=True)
+        ]
     z_mean, target_mean, zz, tz = (s / n for s in sums)
     C, S = zz - np.outer(z_mean, z_mean), tz - np.outer(target_mean, z_mean)
     return LinearStart(encoder, S @ np.linalg.pinv(C, hermitian=True))

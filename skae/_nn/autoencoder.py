@@ -51,7 +51,13 @@ class Spec:
             latent_width=latent.width(self.n_components),
             n_condition_features=latent.n_condition_features,
         )
-        return self.network.build(sizes), sizes, latent, OUTPUTS[self.output](self.n_outputs), self.is_anchored
+        return (
+            self.network.build(sizes),
+            sizes,
+            latent,
+            OUTPUTS[self.output](self.n_outputs),
+            self.is_anchored,
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ class AnchoredMap(nn.Module):
     Attributes
     ----------
     trains_linear : bool
-        Whether the linear path is trained. If not, no gradient reaches it, whatever a callback freezes and unfreezes.
+        Whether the linear path is trained. If not, no gradient reaches it, whatever a callback
+        freezes and unfreezes.
     """
 
     def __init__(self, residual, linear=None):
@@ -122,7 +129,9 @@ class AnchoredMap(nn.Module):
     @torch.no_grad()
     def start_at(self, matrix):
         """Make the map equal to a matrix: the linear path is it, the residual path gives zero."""
-        self.linear.weight = nn.Parameter(torch.from_numpy(matrix).to(self.linear.weight).contiguous())
+        self.linear.weight = nn.Parameter(
+            torch.from_numpy(matrix).to(self.linear.weight).contiguous()
+        )
         *_, last = (layer for layer in self.residual if any(True for _ in layer.parameters()))
         for parameter in last.parameters():
             parameter.zero_()
@@ -159,8 +168,12 @@ class Autoencoder(nn.Module):
     def __init__(self, paths, sizes, latent, output, is_anchored):
         super().__init__()
         f, g = paths
-        self.encoder = AnchoredMap(f, Linear(sizes.n_features, sizes.latent_width, bias=False) if is_anchored else None)
-        self.decoder = AnchoredMap(g, Linear(sizes.n_components, sizes.n_outputs, bias=False) if is_anchored else None)
+        self.encoder = AnchoredMap(
+            f, Linear(sizes.n_features, sizes.latent_width, bias=False) if is_anchored else None
+        )
+        self.decoder = AnchoredMap(
+            g, Linear(sizes.n_components, sizes.n_outputs, bias=False) if is_anchored else None
+        )
         self.output = output
         self.latent = latent
 

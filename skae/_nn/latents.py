@@ -1,7 +1,8 @@
 """Latent codes: what lies between encoder and decoder.
 
-A latent space is called with the encoder's output ``h`` of shape (n, width(k)). A deterministic one returns codes (n, k), a
-Gaussian one their distribution. Both mask codes on their way to the decoder, where there is nested dropout.
+A latent space is called with the encoder's output ``h`` of shape (n, width(k)). A deterministic one
+returns codes (n, k), a Gaussian one their distribution. Both mask codes on their way to the
+decoder, where there is nested dropout.
 """
 
 from typing import NamedTuple
@@ -33,7 +34,11 @@ class Latent(nn.Module):
     def validation_masks(self):
         """Masks that an epoch is validated at; None is all components."""
         dropout = self.nested_dropout
-        return [None] if dropout is None else [dropout.prefix(length) for length in dropout.validation_lengths]
+        return (
+            [None]
+            if dropout is None
+            else [dropout.prefix(length) for length in dropout.validation_lengths]
+        )
 
     def next_masks(self, n):
         """Masks of a batch of n codes in training; None masks nothing."""
@@ -64,7 +69,8 @@ class DeterministicLatent(Latent):
     nested_dropout : NestedDropout, default=None
     """
 
-    # The code of centered data divided by one scale; multiplied by it again it has the units of X, as PCA's.
+    # The code of centered data divided by one scale; multiplied by it again it has the units of X,
+    # as PCA's.
     in_units_of_x = True
 
     def __init__(self, activation, nested_dropout=None):
@@ -112,8 +118,9 @@ class GaussianPosterior(NamedTuple):
 class GaussianLatent(Latent):
     """A normal distribution of each component, with the prior N(0, 1).
 
-    The encoder gives its mean and the logit of its variance, which so stays below the prior's: an observation narrows a
-    distribution. An exponential in its place would take off where a sample lies far out.
+    The encoder gives its mean and the logit of its variance, which so stays below the prior's: an
+    observation narrows a distribution. An exponential in its place would take off where a sample
+    lies far out.
 
     Parameters
     ----------
@@ -122,9 +129,9 @@ class GaussianLatent(Latent):
 
     Notes
     -----
-    Inside the network the code has the units of PCA's, in which all weights are of one size: `scale` divides by it, and
-    `gain` multiplies by it again. With codes of unit variance instead, the optimizer's steps are large for the encoder and
-    small for the decoder.
+    Inside the network the code has the units of PCA's, in which all weights are of one size:
+    `scale` divides by it, and `gain` multiplies by it again. With codes of unit variance instead,
+    the optimizer's steps are large for the encoder and small for the decoder.
     """
 
     in_units_of_x = False
@@ -133,7 +140,9 @@ class GaussianLatent(Latent):
         super().__init__(nested_dropout)
 
         def buffer(name, value):
-            self.register_buffer(name, torch.full((n_components,), value, dtype=torch.float32, device="cpu"))
+            self.register_buffer(
+                name, torch.full((n_components,), value, dtype=torch.float32, device="cpu")
+            )
 
         buffer("logit", 0.0)  # of the variance, at the start
         buffer("scale", 1.0)  # the mean, for one of the encoder's output

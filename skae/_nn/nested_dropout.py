@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-# Fraction of the codes whose prefix has the emphasized length, and relative weights of the other lengths, 1 where none is
-# given: what the first two components can do is little, and what they take from the length 4 is much.
+# Fraction of the codes whose prefix has the emphasized length, and relative weights of the other
+# lengths, 1 where none is given: what the first two components can do is little, and what they take
+# from the length 4 is much.
 _EMPHASIS = 0.4
 _WEIGHTS = {1: 0.5, 2: 0.75, 4: 3.0}
 _STOCK_SIZE = 1024  # masks that are made together, at least those of a batch
@@ -31,18 +32,24 @@ class PrefixMask(NamedTuple):
 
     def repeated(self, n_draws):
         """The mask of that many draws of each code, one draw of all codes after the other."""
-        return self if len(self.length) == 1 else PrefixMask(*(part.repeat(n_draws, 1) for part in self))
+        return (
+            self
+            if len(self.length) == 1
+            else PrefixMask(*(part.repeat(n_draws, 1) for part in self))
+        )
 
 
 class NestedDropout(nn.Module):
     """Masks that leave a prefix of each code in training, so that every prefix is a code [1]_.
 
-    The lengths are 1, 2, 4 and so on [2]_, all components, and an emphasized one. Between two of them the error decreases as
-    well, though no mask has such a length; masks of every length cost those that are there.
+    The lengths are 1, 2, 4 and so on [2]_, all components, and an emphasized one. Between two of
+    them the error decreases as well, though no mask has such a length; masks of every length cost
+    those that are there.
 
-    The decoder is conditioned on the length, since one that has to guess it from zeros fits small data badly at full length:
-    on a 1 and, for each doubling of the length (from 1 to 2, from 2 to 4, from 4 to 8 and so on), on the fraction of its
-    components that are left, times the root of their number, as a sum of one weight for each of them would vary.
+    The decoder is conditioned on the length, since one that has to guess it from zeros fits small
+    data badly at full length: on a 1 and, for each doubling of the length (from 1 to 2, from 2 to
+    4, from 4 to 8 and so on), on the fraction of its components that are left, times the root of
+    their number, as a sum of one weight for each of them would vary.
 
     Parameters
     ----------
@@ -77,7 +84,9 @@ class NestedDropout(nn.Module):
         fractions = (lengths / starts - 1).clamp(0, 1) * starts.sqrt()
         ones = torch.ones(n_components + 1, 1, dtype=torch.float32, device="cpu")
         self.register_buffer("_lengths", lengths, persistent=False)
-        self.register_buffer("_masks", (_integers(n_components) < lengths).float(), persistent=False)
+        self.register_buffer(
+            "_masks", (_integers(n_components) < lengths).float(), persistent=False
+        )
         self.register_buffer("_conditions", torch.cat([ones, fractions], dim=1), persistent=False)
         self._stock = None
 
@@ -92,11 +101,13 @@ class NestedDropout(nn.Module):
     def next_masks(self, n):
         """Masks of n codes: any that many that follow one another have the lengths in their proportions.
 
-        Nothing is random about them, as the samples of a batch are in random order. A stock of masks is used again and
-        again: to make them again would take a twentieth of a step where batches are small.
+        Nothing is random about them, as the samples of a batch are in random order. A stock of
+        masks is used again and again: to make them again would take a twentieth of a step where
+        batches are small.
         """
         masks = None if self._stock is None else self._stock.mask
-        if masks is None or len(masks) < n or masks.to(self._masks) is not masks:  # of another device or dtype
+        # Of another device or dtype.
+        if masks is None or len(masks) < n or masks.to(self._masks) is not masks:
             self._stock, self._n_used = self._rows(self._spread(max(n, _STOCK_SIZE))), 0
         if self._n_used + n > len(self._stock.length):
             self._n_used = 0
@@ -109,13 +120,22 @@ class NestedDropout(nn.Module):
 
     def _spread(self, n):
         """Lengths in their proportions, as evenly as may be in any stretch of them."""
-        weights = {length: _WEIGHTS.get(length, 1.0) for length in self.lengths if length != self.emphasized}
+        weights = {
+            length: _WEIGHTS.get(length, 1.0)
+            for length in self.lengths
+            if length != self.emphasized
+        }
         rest = sum(weights.values())
         weights[self.emphasized] = rest * _EMPHASIS / (1 - _EMPHASIS) or 1.0
-        ends = torch.tensor([weights[length] for length in self.lengths], dtype=torch.float32, device="cpu").cumsum(0)
-        # Multiples of the golden ratio, less their integers, are spread evenly over [0, 1], and so are any n in a row.
+        ends = torch.tensor(
+            [weights[length] for length in self.lengths], dtype=torch.float32, device="cpu"
+        ).cumsum(0)
+        # Multiples of the golden ratio, less their integers, are spread evenly over [0, 1], and so
+        # are any n in a row.
         places = (_integers(n) * round(2**31 * (5**0.5 - 1)) % 2**32).float() / 2**32
-        lengths = torch.tensor(self.lengths, device="cpu")[torch.searchsorted(ends[:-1] / ends[-1], places)]
+        lengths = torch.tensor(self.lengths, device="cpu")[
+            torch.searchsorted(ends[:-1] / ends[-1], places)
+        ]
         return lengths.to(self._lengths.device)
 
 

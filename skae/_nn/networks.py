@@ -1,8 +1,9 @@
 """Networks: the residual paths of encoder and decoder, which are what is not linear.
 
-A network is a frozen dataclass of its own sizes and choices. ``build(sizes)`` makes a pair ``(f, g)`` of modules, ``f`` from
-features to latent codes and ``g`` from codes to features. The last layer with weights of each is linear: it starts at zero
-where there is a linear path. A network knows nothing of losses, data or training.
+A network is a frozen dataclass of its own sizes and choices. ``build(sizes)`` makes a pair ``(f,
+g)`` of modules, ``f`` from features to latent codes and ``g`` from codes to features. The last
+layer with weights of each is linear: it starts at zero where there is a linear path. A network
+knows nothing of losses, data or training.
 """
 
 import math
@@ -60,7 +61,8 @@ def initialize(path, rng):
     for layer in path.modules():
         for name, parameter in layer.named_parameters(recurse=False):
             if parameter.is_meta:
-                limit = 1 / math.sqrt(layer.weight[0].numel())  # He's rule with the slope that torch takes
+                # He's rule with the slope that torch takes.
+                limit = 1 / math.sqrt(layer.weight[0].numel())
                 values = torch.empty(parameter.shape, dtype=torch.float32, device="cpu")
                 setattr(layer, name, nn.Parameter(values.uniform_(-limit, limit, generator=rng)))
 
@@ -76,7 +78,8 @@ class Sizes:
     latent_width : int
         Number of values that the encoder gives.
     n_condition_features : int
-        Number of values that the decoder is conditioned on; beyond 0 it takes pairs of codes and those.
+        Number of values that the decoder is conditioned on; beyond 0 it takes pairs of codes and
+        those.
     """
 
     n_features: int
@@ -112,9 +115,13 @@ class Dense:
         f, g : nn.Sequential
         """
         hidden = self.hidden_layer_sizes
-        f = self._perceptron([Linear(*pair) for pair in pairwise((sizes.n_features, *hidden, sizes.latent_width))])
+        f = self._perceptron(
+            [Linear(*pair) for pair in pairwise((sizes.n_features, *hidden, sizes.latent_width))]
+        )
         widths = (*hidden[::-1], sizes.n_outputs)
-        g = self._perceptron([first_layer(sizes, widths[0]), *(Linear(*pair) for pair in pairwise(widths))])
+        g = self._perceptron(
+            [first_layer(sizes, widths[0]), *(Linear(*pair) for pair in pairwise(widths))]
+        )
         return f, g
 
     def _perceptron(self, layers):
@@ -134,9 +141,10 @@ def first_layer(sizes, n_out):
 class Conv:
     """Convolutional layers between flat images and flat codes.
 
-    Each layer of the encoder halves the sides, rounding up. The first ``len(channels)`` layers of the decoder double them,
-    to the very sizes that the encoder had; any further one leaves them. A fully connected layer makes the code of the last
-    feature maps, and one makes such maps again of a code; or the maps are the code.
+    Each layer of the encoder halves the sides, rounding up. The first ``len(channels)`` layers of
+    the decoder double them, to the very sizes that the encoder had; any further one leaves them. A
+    fully connected layer makes the code of the last feature maps, and one makes such maps again of
+    a code; or the maps are the code.
 
     Parameters
     ----------
@@ -191,15 +199,23 @@ class Conv:
         down, layers = DOWNSAMPLINGS[self.downsampling], [ToImages(self.image_shape)]
         n_channels = pairwise((self.image_shape[2], *self.channels))
         for (n_in, n_out), (size, half) in zip(n_channels, pairwise(self._sides), strict=True):
-            layers += [*down(n_in, n_out, self.kernel_size, size, half), ACTIVATIONS[self.activation]()]
+            layers += [
+                *down(n_in, n_out, self.kernel_size, size, half),
+                ACTIVATIONS[self.activation](),
+            ]
         return layers
 
     def _decoder_layers(self, sizes):
         up, layers = UPSAMPLINGS[self.upsampling], [ToImages(self._maps_shape)]
         n_output_channels = sizes.n_outputs // math.prod(self.image_shape[:2])
         n_channels = list(pairwise((self.channels[-1], *self.decoder_channels, n_output_channels)))
-        for (n_in, n_out), (half, size) in zip(n_channels, pairwise(self._sides[::-1]), strict=False):
-            layers += [*up(n_in, n_out, self.kernel_size, half, size), ACTIVATIONS[self.activation]()]
+        for (n_in, n_out), (half, size) in zip(
+            n_channels, pairwise(self._sides[::-1]), strict=False
+        ):
+            layers += [
+                *up(n_in, n_out, self.kernel_size, half, size),
+                ACTIVATIONS[self.activation](),
+            ]
         for n_in, n_out in n_channels[len(self.channels) :]:
             layers += [_same_conv(n_in, n_out, self.kernel_size), ACTIVATIONS[self.activation]()]
         layers[-1] = ToSamples()  # the last layer is linear
@@ -224,11 +240,18 @@ def _strides(size, half):
 
 def _stride_down(n_in, n_out, kernel_size, size, half):
     strides = _strides(size, half)
-    return [StridedPointwise(n_in, n_out, strides) if kernel_size == 1 else _same_conv(n_in, n_out, kernel_size, strides)]
+    return [
+        StridedPointwise(n_in, n_out, strides)
+        if kernel_size == 1
+        else _same_conv(n_in, n_out, kernel_size, strides)
+    ]
 
 
 def _max_pool_down(n_in, n_out, kernel_size, size, half):
-    return [_same_conv(n_in, n_out, kernel_size), nn.MaxPool2d(_strides(size, half), ceil_mode=True)]
+    return [
+        _same_conv(n_in, n_out, kernel_size),
+        nn.MaxPool2d(_strides(size, half), ceil_mode=True),
+    ]
 
 
 def _transpose_up(n_in, n_out, kernel_size, half, size):
@@ -236,7 +259,11 @@ def _transpose_up(n_in, n_out, kernel_size, half, size):
         return _zeros_up(n_in, n_out, kernel_size, half, size)
     strides = _strides(size, half)
     rest = tuple(a - 1 - (b - 1) * s for a, b, s in zip(size, half, strides, strict=True))
-    return [ConvTranspose2d(n_in, n_out, kernel_size, strides, padding=kernel_size // 2, output_padding=rest)]
+    return [
+        ConvTranspose2d(
+            n_in, n_out, kernel_size, strides, padding=kernel_size // 2, output_padding=rest
+        )
+    ]
 
 
 def _interpolate_up(mode):
@@ -262,8 +289,8 @@ UPSAMPLINGS = {
 class StridedPointwise(Conv2d):
     """A convolution with a kernel of 1 x 1 that leaves out pixels: those that a stride would pass over.
 
-    On some processors, torch's own backward pass of such a convolution with a stride and one input channel writes outside of
-    its memory (torch 2.13, oneDNN).
+    On some processors, torch's own backward pass of such a convolution with a stride and one input
+    channel writes outside of its memory (torch 2.13, oneDNN).
 
     Parameters
     ----------
@@ -293,7 +320,9 @@ class ConditionalLinear(Linear):
 
     def __init__(self, n_condition_features, n_components, n_outputs):
         super().__init__(n_components, n_outputs, bias=False)
-        self.biases = nn.Parameter(torch.empty(n_condition_features, n_outputs, device="meta", dtype=torch.float32))
+        self.biases = nn.Parameter(
+            torch.empty(n_condition_features, n_outputs, device="meta", dtype=torch.float32)
+        )
 
     def forward(self, codes_and_condition):
         z, condition = codes_and_condition

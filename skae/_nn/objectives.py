@@ -1,15 +1,19 @@
 """Losses of a reconstruction, and the objectives that training minimizes.
 
-A loss is called as torch's are: ``loss(x_hat, x, reduction="mean")`` gives the mean over all values, "none" each value's.
+A loss is called as torch's are: ``loss(x_hat, x, reduction="mean")`` gives the mean over all
+values, "none" each value's.
 
-An objective is a function of what the module returns and of a batch, and never reaches into the module:
+An objective is a function of what the module returns and of a batch, and never reaches into the
+module:
 
 - ``per_sample(output, batch)`` is its value for each sample (n,),
 - called with both, it gives the scalar that a gradient step descends,
-- ``draws(batch)`` are the fixed draws of the latent codes, a group after the other, by which it is computed without chance;
-  ``[None]`` where nothing is drawn,
-- ``score(loss, reference)`` makes of a mean what `validation_scores_` holds, relative to ``reference(batches)``,
-- ``max_losses(start, reference)`` is what the loss at each length of prefixes may become by training.
+- ``draws(batch)`` are the fixed draws of the latent codes, a group after the other, by which it is
+  computed without chance; ``[None]`` where nothing is drawn,
+- ``score(loss, reference)`` makes of a mean what `validation_scores_` holds, relative to
+  ``reference(batches)``,
+- ``max_losses(start, reference)`` is what the loss at each length of prefixes may become by
+  training.
 """
 
 import math
@@ -48,7 +52,8 @@ class Reconstruction(nn.Module):
         self.sufficient_score = sufficient_score
 
     def forward(self, output, batch):
-        return self.loss(output.reconstruction, batch.target)  # one kernel, where sample by sample there would be several
+        # One kernel, where sample by sample there would be several.
+        return self.loss(output.reconstruction, batch.target)
 
     def per_sample(self, output, batch):
         return self.loss(output.reconstruction, batch.target, reduction="none").mean(1)
@@ -59,7 +64,10 @@ class Reconstruction(nn.Module):
     def reference(self, batches):
         """Loss of predicting the mean sample; 1 where there is but one sample."""
         # Summed on the host: not every device has float64.
-        sums = [(batch.target.numpy(force=True).sum(axis=0, dtype=np.float64), len(batch.target)) for batch in batches]
+        sums = [
+            (batch.target.numpy(force=True).sum(axis=0, dtype=np.float64), len(batch.target))
+            for batch in batches
+        ]
         n_samples = sum(n for _, n in sums)
         mean = torch.from_numpy((sum(part for part, _ in sums) / n_samples).astype(np.float32))
         losses = (float(self.loss(mean.to(y).expand_as(y), y)) * len(y) for _, y in batches)
@@ -89,7 +97,8 @@ class NegativeELBO(nn.Module):
     log_volume : float
         Logarithm of the volume by which the units of X are larger than those of the network.
     contamination : float, default=0.0
-        Fraction of the samples of a batch, those with the highest loss, that have no part in training.
+        Fraction of the samples of a batch, those with the highest loss, that have no part in
+        training.
     """
 
     def __init__(self, beta, noise, log_volume, contamination=0.0):
@@ -112,7 +121,9 @@ class NegativeELBO(nn.Module):
             return losses.mean()
         excess = losses.detach()
         if output.mask is not None:  # a short prefix has a high loss whatever its sample
-            excess = excess - _group_means(excess, output.mask.length[:, 0], self.noise.shape[1] + 1)
+            excess = excess - _group_means(
+                excess, output.mask.length[:, 0], self.noise.shape[1] + 1
+            )
         return losses[excess.topk(len(losses) - n_left_out, largest=False).indices].mean()
 
     def per_sample(self, output, batch):
@@ -154,7 +165,9 @@ def validation_losses(module, objective, batch):
     """`expected_losses` at each prefix that an epoch is validated at (n, n_prefixes)."""
     latent = module.inference(batch.input)
     masks = module.latent.validation_masks
-    return torch.stack([_expected_losses(module, latent, objective, batch, mask) for mask in masks], dim=1)
+    return torch.stack(
+        [_expected_losses(module, latent, objective, batch, mask) for mask in masks], dim=1
+    )
 
 
 def _expected_losses(module, latent, objective, batch, mask):
@@ -185,11 +198,15 @@ def importance_weighted_bound(module, batch, noise):
     .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016. :arxiv:`1509.00519`
     """
     posterior = module.inference(batch.input)
-    bound = torch.full((len(batch.target),), -torch.inf, dtype=batch.target.dtype, device=batch.target.device)
+    bound = torch.full(
+        (len(batch.target),), -torch.inf, dtype=batch.target.dtype, device=batch.target.device
+    )
     for group in grouped(noise, batch.target):
         z = posterior.rsample(group)
         log_ratio = (group.square() - z.square()).sum(-1) / 2 + posterior.log_std.sum(-1)
-        log_weights = module.generative(posterior, None, group).likelihood.log_prob(batch.target) + log_ratio
+        log_weights = (
+            module.generative(posterior, None, group).likelihood.log_prob(batch.target) + log_ratio
+        )
         bound = torch.logaddexp(bound, log_weights.logsumexp(0))
     return bound - math.log(len(noise))
 
@@ -197,8 +214,9 @@ def importance_weighted_bound(module, batch, noise):
 def matched_draws(n_pairs, n_components, seed):
     """Standard normal draws (2 n_pairs, n_components) with exact moments: each next to its negative, and of unit variance.
 
-    So the log density of a linear Gaussian decoder has its exact expectation where the decoder's columns are orthogonal, as
-    they start. Where there are as many pairs as components, the draws are uncorrelated too, and any columns will do.
+    So the log density of a linear Gaussian decoder has its exact expectation where the decoder's
+    columns are orthogonal, as they start. Where there are as many pairs as components, the draws
+    are uncorrelated too, and any columns will do.
 
     Parameters
     ----------
@@ -221,5 +239,8 @@ def grouped(noise, target):
 
 def _group_means(values, groups, n_groups):
     """Mean of the values of its group, for each value."""
-    sums, counts = (values.new_zeros(n_groups).index_add(0, groups, v) for v in (values, torch.ones_like(values)))
+    sums, counts = (
+        values.new_zeros(n_groups).index_add(0, groups, v)
+        for v in (values, torch.ones_like(values))
+    )
     return (sums / counts)[groups]

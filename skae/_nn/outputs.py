@@ -7,21 +7,27 @@ from torch import nn
 class StraightThroughClip(nn.Module):
     """Clip to [lower, upper]; in training the gradient passes as though nothing had been clipped.
 
-    A plain clamp has no gradient outside its range, so that an output which left it would never come back.
+    A plain clamp has no gradient outside its range, so that an output which left it would never
+    come back.
 
     Parameters
     ----------
     n_features : int
-        Length of the buffers `lower` and `upper`, infinite until they are set. No file has them: the standardizer does.
+        Length of the buffers `lower` and `upper`, infinite until they are set. No file has them:
+        the standardizer does.
     """
 
     def __init__(self, n_features):
         super().__init__()
         self.register_buffer(
-            "lower", torch.full((n_features,), -torch.inf, dtype=torch.float32, device="cpu"), persistent=False
+            "lower",
+            torch.full((n_features,), -torch.inf, dtype=torch.float32, device="cpu"),
+            persistent=False,
         )
         self.register_buffer(
-            "upper", torch.full((n_features,), torch.inf, dtype=torch.float32, device="cpu"), persistent=False
+            "upper",
+            torch.full((n_features,), torch.inf, dtype=torch.float32, device="cpu"),
+            persistent=False,
         )
 
     def set_bounds(self, lower, upper):

@@ -41,8 +41,12 @@ class VAESpec(Spec):
         paths, sizes, latent, output, is_anchored = self._parts(latent)
         n_lengths = self.n_components if self.is_ordered else 1
         likelihood = self.likelihood.build(output, self.n_outputs, n_lengths, is_anchored)
-        start_density = PCADensity(self.n_components) if self.likelihood.keeps_start and is_anchored else None
-        return VariationalAutoencoder(paths, sizes, latent, likelihood, is_anchored, start_density, self.n_draws)
+        start_density = (
+            PCADensity(self.n_components) if self.likelihood.keeps_start and is_anchored else None
+        )
+        return VariationalAutoencoder(
+            paths, sizes, latent, likelihood, is_anchored, start_density, self.n_draws
+        )
 
     def build_objective(self, scale, seed):
         """The objective, for targets of that scale, with draws of that seed."""
@@ -59,7 +63,8 @@ class VAEOutput(NamedTuple):
     Attributes
     ----------
     likelihood : NamedTuple
-        Distributions p(x|z) of each draw of the code of each sample, with `mean` (n_draws, n, n_outputs) and `log_prob`.
+        Distributions p(x|z) of each draw of the code of each sample, with `mean` (n_draws, n,
+        n_outputs) and `log_prob`.
     posterior : GaussianPosterior
         Distributions q(z|x).
     mask : PrefixMask or None
@@ -83,7 +88,8 @@ class VariationalAutoencoder(Autoencoder):
         Of :class:`Autoencoder`, with a likelihood for its output: what a
         :class:`skae._likelihoods.likelihood.Likelihood` builds.
     start_density : PCADensity or None
-        Density of the start, of which the components are the encoder's linear path: that is not trained then.
+        Density of the start, of which the components are the encoder's linear path: that is not
+        trained then.
     n_draws : int
         Monte Carlo samples of the code of each sample in training.
     """
@@ -140,9 +146,14 @@ class PCADensity(nn.Module):
 
     def __init__(self, n_components):
         super().__init__()
-        self.register_buffer("eigenvalues", torch.zeros(n_components, dtype=torch.float32, device="cpu"))
-        self.register_buffer("noise_variances", torch.ones(n_components, dtype=torch.float32, device="cpu"))
-        self.register_buffer("weight", torch.zeros((), dtype=torch.float32, device="cpu"))  # in the mixture
+        self.register_buffer(
+            "eigenvalues", torch.zeros(n_components, dtype=torch.float32, device="cpu")
+        )
+        self.register_buffer(
+            "noise_variances", torch.ones(n_components, dtype=torch.float32, device="cpu")
+        )
+        # In the mixture.
+        self.register_buffer("weight", torch.zeros((), dtype=torch.float32, device="cpu"))
 
     def start_at(self, model, weight):
         """Take a :class:`skae._linear.ppca.ProbabilisticPCA` and its weight in the mixture."""
@@ -153,16 +164,21 @@ class PCADensity(nn.Module):
     def model(self, components, n_components):
         """Components (k, n_features), eigenvalues (k,) and noise variance of the model of the first k components."""
         noise_variance = self.noise_variances[n_components - 1].item()
-        V, eigenvalues = (part[:n_components].numpy(force=True) for part in (components, self.eigenvalues))
+        V, eigenvalues = (
+            part[:n_components].numpy(force=True) for part in (components, self.eigenvalues)
+        )
         return V.astype(np.float64), eigenvalues.astype(np.float64), noise_variance
 
     def forward(self, u, components, log_density):
         """Log density of each sample (n,) by the mixture with the model of components (k, n_features), in nats.
 
-        Samples and densities are in the network's units. A component of no more variance than the noise may be zero.
+        Samples and densities are in the network's units. A component of no more variance than the
+        noise may be zero.
         """
         weight = self.weight.item()
-        return torch.logaddexp(log_density + math.log1p(-weight), self.of_start(u, components) + math.log(weight))
+        return torch.logaddexp(
+            log_density + math.log1p(-weight), self.of_start(u, components) + math.log(weight)
+        )
 
     def of_start(self, u, components):
         """Log density of each sample (n,) by probabilistic PCA: its ELBO, as it has no gap."""
@@ -173,5 +189,8 @@ class PCADensity(nn.Module):
         mean = u @ decoder / eigenvalues.to(u)
         residual = (u - mean @ decoder.T).square().sum(1)
         spread = (variance @ decoder.square().sum(0).cpu().double()).item()
-        constant = u.shape[1] * math.log(2 * math.pi * noise) + (variance - 1 - variance.log()).sum().item()
+        constant = (
+            u.shape[1] * math.log(2 * math.pi * noise)
+            + (variance - 1 - variance.log()).sum().item()
+        )
         return -((residual + spread) / noise + mean.square().sum(1) + constant) / 2

@@ -25,12 +25,13 @@ class CodeMapDisplay:
     codes : ndarray of shape (n_samples, 2)
         Two components of the code of each row.
     y : ndarray of shape (n_samples,), default=None
-        What the points are colored by: strings or up to ten distinct values are classes, which have markers and a legend;
-        other numbers have a color bar.
+        What the points are colored by: strings or up to ten distinct values are classes, which have
+        markers and a legend; other numbers have a color bar.
     components : tuple of int, default=(0, 1)
         Which components they are, counted from 0.
-    plane : ndarray of shape (n_decoded, n_decoded, height, width) or with channels last, default=None
-        Images decoded from even steps of both components; the first row has the highest value of the second component.
+    plane : ndarray of shape (n_decoded, n_decoded, height, width[, channels]), default=None
+        Images decoded from even steps of both components; the first row has the highest value of
+        the second component.
     plane_range : ndarray of shape (2, 2), default=None
         Lowest and highest value of each component in `plane`.
     name : str, default=None
@@ -68,7 +69,9 @@ class CodeMapDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, codes, y=None, components=(0, 1), plane=None, plane_range=None, name=None):
+    def __init__(
+        self, *, codes, y=None, components=(0, 1), plane=None, plane_range=None, name=None
+    ):
         self.codes = codes
         self.y = y
         self.components = components
@@ -104,11 +107,12 @@ class CodeMapDisplay:
         components : tuple of int, default=(0, 1)
             The two components, counted from 0.
         n_decoded : int, default=None
-            Images a side of the plane, from the 1st to the 99th percentile of both components, with the others at their
-            mean; at least 2. They are clipped to the range of X. None decodes nothing.
+            Images a side of the plane, from the 1st to the 99th percentile of both components, with
+            the others at their mean; at least 2. They are clipped to the range of X. None decodes
+            nothing.
         image_shape : tuple of int, default=None
-            Height, width and, where there is more than one, channels, of decoded rows. None takes that of n-D rows, else
-            the `image_shape_` of the estimator, else a square.
+            Height, width and, where there is more than one, channels, of decoded rows. None takes
+            that of n-D rows, else the `image_shape_` of the estimator, else a square.
         name : str, default=None
             Title of the map.
         ax : matplotlib Axes or array-like of two, default=None
@@ -140,7 +144,9 @@ class CodeMapDisplay:
         display = cls(codes=codes[:, [first, second]], y=y, components=(first, second), name=name)
         if n_decoded is not None:
             display.plane_range = np.percentile(display.codes, _TAILS, axis=0).T
-            plane = _decode(estimator, codes, (first, second), display.plane_range, n_decoded, image_shape)
+            plane = _decode(
+                estimator, codes, (first, second), display.plane_range, n_decoded, image_shape
+            )
             rows = np.asarray(X)
             display.plane = np.clip(plane, rows.min(), rows.max())
         return display.plot(ax=ax, scatter_kw=scatter_kw, im_kw=im_kw)
@@ -173,7 +179,9 @@ class CodeMapDisplay:
         self._plot_map(merged({"s": 24, "linewidth": 0, "alpha": 0.8}, scatter_kw))
         self.im_ = None if self.plane is None else self._plot_plane(axes[1], im_kw)
         for one in axes:
-            one.set(xlabel=f"component {self.components[0]}", ylabel=f"component {self.components[1]}")
+            one.set(
+                xlabel=f"component {self.components[0]}", ylabel=f"component {self.components[1]}"
+            )
         return self
 
     def _plot_map(self, scatter_kw):
@@ -181,10 +189,17 @@ class CodeMapDisplay:
         if y is not None and _has_classes(y):
             classes = np.unique(y)
             self.scatters_ = [
-                ax.scatter(*self.codes[y == label].T, **merged({"label": label, **style(i)}, scatter_kw))
+                ax.scatter(
+                    *self.codes[y == label].T, **merged({"label": label, **style(i)}, scatter_kw)
+                )
                 for i, label in enumerate(classes)
             ]
-            ax.legend(ncols=math.ceil(len(classes) / 20), loc="upper left", bbox_to_anchor=(1, 1), markerscale=1.5)
+            ax.legend(
+                ncols=math.ceil(len(classes) / 20),
+                loc="upper left",
+                bbox_to_anchor=(1, 1),
+                markerscale=1.5,
+            )
         else:
             default = {"color": style(0)["color"]} if y is None else {"c": y, "cmap": "viridis"}
             self.scatters_ = [ax.scatter(*self.codes.T, **merged(default, scatter_kw))]
@@ -196,7 +211,8 @@ class CodeMapDisplay:
     def _plot_plane(self, ax, im_kw):
         low, high = float(self.plane.min()), float(self.plane.max())
         whole, _ = mosaic(alike(list(self.plane), (low, high)))
-        halves = np.diff(self.plane_range) / (len(self.plane) - 1) / 2  # of a step: an image is centred on its code
+        # Of a step: an image is centred on its code.
+        halves = np.diff(self.plane_range) / (len(self.plane) - 1) / 2
         extent = (self.plane_range + halves * [-1, 1]).ravel()
         ax.set_title("decoded")
         default = {"cmap": "gray", "extent": extent, "aspect": "auto"}
@@ -204,8 +220,12 @@ class CodeMapDisplay:
 
 
 def _check_components(components, n_components):
-    if len(components) != 2 or not all(isinstance(i, int | np.integer) and 0 <= i < n_components for i in components):
-        raise ValueError(f"components={components!r}: give two of the {n_components} that the codes have, counted from 0.")
+    if len(components) != 2 or not all(
+        isinstance(i, int | np.integer) and 0 <= i < n_components for i in components
+    ):
+        raise ValueError(
+            f"components={components!r}: give two of the {n_components} that the codes have, counted from 0."
+        )
     return tuple(map(int, components))
 
 

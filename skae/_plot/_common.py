@@ -6,7 +6,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._compat import validate_style_kwargs
 
-# Ten colors that the color-blind can tell apart: M. A. Petroff, "Accessible Color Sequences for Data Visualization", 2021.
+# Ten colors that the color-blind can tell apart: M. A. Petroff, "Accessible Color Sequences for
+# Data Visualization", 2021.
 COLOURS = (
     "#3f90da",
     "#ffa90e",

@@ -60,10 +60,12 @@ class DepthCurveDisplay:
         Parameters
         ----------
         estimator : object, list of objects or dict of str to object
-            Fitted, with codes in an order: with `components_`, as PCA, or autoencoders that were fitted with
-            ``ordered=True``; or Pipelines that end in one. The keys of a dict name them.
+            Fitted, with codes in an order: with `components_`, as PCA, or autoencoders that were
+            fitted with ``ordered=True``; or Pipelines that end in one. The keys of a dict name
+            them.
         X : array-like of shape (n_samples, n_features) or images
-            Rows to reconstruct. They are decoded once for each depth: a thousand of them tell enough.
+            Rows to reconstruct. They are decoded once for each depth: a thousand of them tell
+            enough.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         line_kw : dict, default=None
@@ -82,7 +84,10 @@ class DepthCurveDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         estimators = by_name(estimator)
         for name, one in estimators.items():
-            if not any(hasattr(last_step(one), wanted) for wanted in ("components_", "explained_variance_ratio_")):
+            if not any(
+                hasattr(last_step(one), wanted)
+                for wanted in ("components_", "explained_variance_ratio_")
+            ):
                 raise ValueError(
                     f"The codes of {name} have no order: give an autoencoder fitted with ordered=True, or one with"
                     " components_, as PCA."
@@ -109,7 +114,9 @@ class DepthCurveDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         ax, self.lines_ = new_axes(ax), []
         for name, depths in self.depths.items():
-            marked = np.flatnonzero(np.isin(depths, 2 ** np.arange(32)) | (depths == depths[-1])).tolist()
+            marked = np.flatnonzero(
+                np.isin(depths, 2 ** np.arange(32)) | (depths == depths[-1])
+            ).tolist()
             default = {"label": name, "markevery": marked, **style(n_styles_used(ax))}
             self.lines_ += ax.plot(depths, self.scores[name], **merged(default, line_kw))
         ax.set_xscale("log", base=2)
@@ -122,10 +129,23 @@ class DepthCurveDisplay:
 
 def _curve(estimator, X):
     """Depths, and the R² of the reconstruction from the first components."""
-    codes, is_autoencoder = np.asarray(estimator.transform(X)), hasattr(last_step(estimator), "truncate")
+    codes, is_autoencoder = (
+        np.asarray(estimator.transform(X)),
+        hasattr(last_step(estimator), "truncate"),
+    )
     depths = np.arange(1, codes.shape[1] + 1)
     if len(depths) > _MAX_DEPTHS:
-        powers, between = 2 ** np.arange(len(depths).bit_length()), np.geomspace(1, len(depths), _MAX_DEPTHS)
+        powers, between = (
+            2 ** np.arange(len(depths).bit_length()),
+            np.geomspace(1, len(depths), _MAX_DEPTHS),
+        )
         depths = np.unique(np.r_[powers, between].round().astype(int))
-    cut = (codes[:, :depth] if is_autoencoder else np.where(np.arange(codes.shape[1]) < depth, codes, 0) for depth in depths)
-    return depths, np.array([explained_variance(X, np.asarray(estimator.inverse_transform(codes))) for codes in cut])
+    cut = (
+        codes[:, :depth]
+        if is_autoencoder
+        else np.where(np.arange(codes.shape[1]) < depth, codes, 0)
+        for depth in depths
+    )
+    return depths, np.array(
+        [explained_variance(X, np.asarray(estimator.inverse_transform(codes))) for codes in cut]
+    )

@@ -17,7 +17,9 @@ def image_sides(rows, image_shape=None, estimator=None):
                 " channels) whose product is that number."
             )
         return tuple(image_shape[:2])
-    fitted = rows.shape[1:] if rows.ndim > 2 else getattr(last_step(estimator), "image_shape_", None)
+    fitted = (
+        rows.shape[1:] if rows.ndim > 2 else getattr(last_step(estimator), "image_shape_", None)
+    )
     if fitted is not None and n_features % math.prod(fitted[:2]) == 0:
         return tuple(fitted[:2])
     side = math.isqrt(n_features)
@@ -61,7 +63,11 @@ def _colored(images, low, high):
     images = np.clip((images.astype(float) - low) / ((high - low) or 1.0), 0, 1)
     if images.ndim == 3:
         images = np.repeat(images[..., None], 3, axis=-1)
-    return images if images.shape[-1] == 4 else np.concatenate([images, np.ones((*images.shape[:-1], 1))], axis=-1)
+    return (
+        images
+        if images.shape[-1] == 4
+        else np.concatenate([images, np.ones((*images.shape[:-1], 1))], axis=-1)
+    )
 
 
 def mosaic(images):
@@ -73,5 +79,7 @@ def mosaic(images):
     gap = math.ceil(min(height, width) / 16)
     widths = [(0, 0), (0, 0), (0, gap), (0, gap), *[(0, 0) for _ in colors]]
     padded = np.pad(images, widths, constant_values=0.0 if colors else np.nan)
-    whole = padded.swapaxes(1, 2).reshape(n_rows * (height + gap), n_columns * (width + gap), *colors)
+    whole = padded.swapaxes(1, 2).reshape(
+        n_rows * (height + gap), n_columns * (width + gap), *colors
+    )
     return whole[:-gap, :-gap], gap

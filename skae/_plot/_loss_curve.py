@@ -55,10 +55,11 @@ class LossCurveDisplay:
 
     Notes
     -----
-    A loss becomes a score as `validation_scores_` does it: 1 minus the loss over that of predicting the mean validation row,
-    so that both curves have one unit. For a variational autoencoder the score is minus the loss. Training rows are scored in
-    the course of an epoch, with the damage or the cut codes that training has; validation rows after it, by averaged
-    weights. Ordered codes are cut at other depths in training than in validation, so that their curves do not meet.
+    A loss becomes a score as `validation_scores_` does it: 1 minus the loss over that of predicting
+    the mean validation row, so that both curves have one unit. For a variational autoencoder the
+    score is minus the loss. Training rows are scored in the course of an epoch, with the damage or
+    the cut codes that training has; validation rows after it, by averaged weights. Ordered codes
+    are cut at other depths in training than in validation, so that their curves do not meet.
 
     Examples
     --------
@@ -72,7 +73,16 @@ class LossCurveDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, training_scores, validation_scores, best_iter, score_name="R²", start_name="PCA", name=None):
+    def __init__(
+        self,
+        *,
+        training_scores,
+        validation_scores,
+        best_iter,
+        score_name="R²",
+        start_name="PCA",
+        name=None,
+    ):
         self.training_scores = training_scores
         self.validation_scores = validation_scores
         self.best_iter = best_iter
@@ -143,14 +153,29 @@ class LossCurveDisplay:
         ax = new_axes(ax)
         line_kw = merged({"color": style(n_styles_used(ax))["color"]}, line_kw)
         of = "" if self.name is None else f"{self.name}: "
-        epochs, scores, best = np.arange(len(self.validation_scores)), self.validation_scores, self.best_iter
+        epochs, scores, best = (
+            np.arange(len(self.validation_scores)),
+            self.validation_scores,
+            self.best_iter,
+        )
         training_kw = {"label": f"{of}training", **line_kw, "linestyle": "--"}
         (self.training_line_,) = ax.plot(epochs[1:], self.training_scores, **training_kw)
-        (self.validation_line_,) = ax.plot(epochs, scores, **{"label": f"{of}validation", **line_kw})
+        (self.validation_line_,) = ax.plot(
+            epochs, scores, **{"label": f"{of}validation", **line_kw}
+        )
         color = self.validation_line_.get_color()
-        start_kw = {"color": color, "linestyle": ":", "label": f"{of}{self.start_name}, {scores[0]:.4g}"}
+        start_kw = {
+            "color": color,
+            "linestyle": ":",
+            "label": f"{of}{self.start_name}, {scores[0]:.4g}",
+        }
         self.start_line_ = ax.axhline(scores[0], **start_kw)
-        best_kw = {"color": color, "marker": "o", "linestyle": "none", "label": f"{of}epoch {best} kept, {scores[best]:.4g}"}
+        best_kw = {
+            "color": color,
+            "marker": "o",
+            "linestyle": "none",
+            "label": f"{of}epoch {best} kept, {scores[best]:.4g}",
+        }
         (self.best_line_,) = ax.plot([best], [scores[best]], **best_kw)
         ax.set(xlabel="epoch", ylabel=self.score_name)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -174,7 +199,11 @@ def _training_scores(estimator):
 
 def _score_name(estimator):
     name = _SCORE_NAMES[estimator.get_params().get("loss")]
-    return f"{name}, mean over prefixes of the code" if hasattr(estimator, "explained_variance_ratio_") else name
+    return (
+        f"{name}, mean over prefixes of the code"
+        if hasattr(estimator, "explained_variance_ratio_")
+        else name
+    )
 
 
 def _start_name(estimator):

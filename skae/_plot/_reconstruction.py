@@ -22,14 +22,15 @@ class ReconstructionDisplay:
         What each estimator made of them, by its name.
     scores : dict of str to float
         R² of each estimator.
-    targets : ndarray of shape (n_images, height, width) or (n_images, height, width, channels), default=None
+    targets : ndarray of shape (n_images, height, width) or (n_images, height, width, channels),
+    default=None
         Clean images, where `originals` are damaged.
 
     Attributes
     ----------
     im_ : matplotlib AxesImage
-        All images in one, with gaps between them: originals (over them the targets, where there are any) and below them a
-        row for each estimator.
+        All images in one, with gaps between them: originals (over them the targets, where there are
+        any) and below them a row for each estimator.
     ax_ : matplotlib Axes
         Axes with the images.
     figure_ : matplotlib Figure
@@ -60,22 +61,26 @@ class ReconstructionDisplay:
         self.targets = targets
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, X_target=None, n_images=10, image_shape=None, ax=None, im_kw=None):
+    def from_estimator(
+        cls, estimator, X, *, X_target=None, n_images=10, image_shape=None, ax=None, im_kw=None
+    ):
         """Reconstruct the rows of X, score them all, and show the first.
 
         Parameters
         ----------
         estimator : object, list of objects or dict of str to object
-            Fitted, with `transform` and `inverse_transform`: PCA and Pipelines too. The keys of a dict name them.
+            Fitted, with `transform` and `inverse_transform`: PCA and Pipelines too. The keys of a
+            dict name them.
         X : array-like of shape (n_samples, n_features) or images
             Rows to reconstruct.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
-            The clean rows of a damaged X: a row of their own, and what the reconstructions are scored against.
+            The clean rows of a damaged X: a row of their own, and what the reconstructions are
+            scored against.
         n_images : int, default=10
             How many of the first rows of X are shown; `scores` are those of all rows.
         image_shape : tuple of int, default=None
-            Height, width and, where there is more than one, channels, of flat rows. None takes that of n-D X, else the
-            `image_shape_` of the estimator, else a square.
+            Height, width and, where there is more than one, channels, of flat rows. None takes that
+            of n-D X, else the `image_shape_` of the estimator, else a square.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         im_kw : dict, default=None
@@ -89,8 +94,8 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If rows are no images, an estimator cannot reconstruct, or what comes back has another width than X and
-            `X_target` is not given.
+            If rows are no images, an estimator cannot reconstruct, or what comes back has another
+            width than X and `X_target` is not given.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_count("n_images", n_images)
@@ -119,8 +124,9 @@ class ReconstructionDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a new figure.
         im_kw : dict, default=None
-            Keyword arguments for matplotlib's `imshow`. Grey images are drawn from the lowest to the highest value of the
-            originals (of the targets, where there are any), unless it has other ``vmin`` and ``vmax``.
+            Keyword arguments for matplotlib's `imshow`. Grey images are drawn from the lowest to
+            the highest value of the originals (of the targets, where there are any), unless it has
+            other ``vmin`` and ``vmax``.
 
         Returns
         -------
@@ -128,8 +134,15 @@ class ReconstructionDisplay:
             It holds what was drawn.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        rows = {"original": self.originals} if self.targets is None else {"clean": self.targets, "given": self.originals}
-        labels = [*rows, *(f"{name}\nR² = {self.scores[name]:.3f}" for name in self.reconstructions)]
+        rows = (
+            {"original": self.originals}
+            if self.targets is None
+            else {"clean": self.targets, "given": self.originals}
+        )
+        labels = [
+            *rows,
+            *(f"{name}\nR² = {self.scores[name]:.3f}" for name in self.reconstructions),
+        ]
         first = next(iter(rows.values()))
         low, high = float(first.min()), float(first.max())
         images = alike([*rows.values(), *self.reconstructions.values()], (low, high))
@@ -137,7 +150,11 @@ class ReconstructionDisplay:
         ax = new_axes(ax, figsize=_figure_size(whole.shape))
         self.im_ = ax.imshow(whole, **merged({"cmap": "gray", "vmin": low, "vmax": high}, im_kw))
         height = images.shape[2]
-        ax.set(xticks=[], yticks=np.arange(len(labels)) * (height + gap) + (height - 1) / 2, yticklabels=labels)
+        ax.set(
+            xticks=[],
+            yticks=np.arange(len(labels)) * (height + gap) + (height - 1) / 2,
+            yticklabels=labels,
+        )
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         self.ax_, self.figure_ = ax, ax.figure

@@ -33,7 +33,9 @@ class Batches:
         if hasattr(self.dataset, "batches"):
             return self.dataset.batches(self.batch_size, self.rng)
         positions = np.arange(len(self.dataset))  # of an array that a callback has the net predict
-        return (self.dataset[positions[batch]] for batch in gen_batches(len(positions), self.batch_size))
+        return (
+            self.dataset[positions[batch]] for batch in gen_batches(len(positions), self.batch_size)
+        )
 
 
 class Net(NeuralNet):
@@ -85,7 +87,8 @@ class Net(NeuralNet):
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Compute one epoch and record its mean loss; skorch's own waits for the device after each batch."""
-        # One number that is added to: a list of numbers would break up the memory that batches leave.
+        # One number that is added to: a list of numbers would break up the memory that batches
+        # leave.
         total, n_samples, n_batches = torch.zeros((), dtype=torch.float32, device=self.device), 0, 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
@@ -100,7 +103,13 @@ class Net(NeuralNet):
 def make_net(module, objective, device, optimizer=None, **settings):
     """An initialized skorch net around a module; without an optimizer it can be applied, but not trained."""
     return Net(
-        module, objective, optimizer=optimizer, device=device, train_split=None, use_caching=False, **settings
+        module,
+        objective,
+        optimizer=optimizer,
+        device=device,
+        train_split=None,
+        use_caching=False,
+        **settings,
     ).initialize()
 
 

@@ -14,16 +14,17 @@ MIN_DECAYED_FAN_IN = 256  # inputs beyond which weights of the encoder decay, to
 class Averaging(Callback):
     """An exponential moving average of the weights.
 
-    Near the peak of the learning rate the weights move about a better place than each of them: their average is what the
-    fall of the rate would lead to, long before it falls.
+    Near the peak of the learning rate the weights move about a better place than each of them:
+    their average is what the fall of the rate would lead to, long before it falls.
 
-    As ``torch.optim.swa_utils.AveragedModel``, which looks for the parameters at each update: that takes a twentieth of a
-    fit where batches are small.
+    As ``torch.optim.swa_utils.AveragedModel``, which looks for the parameters at each update: that
+    takes a twentieth of a fit where batches are small.
 
     Parameters
     ----------
     n_steps : int
-        Length of the schedule. The average looks back on a fraction of it, in five steps or fewer, which makes it cheap.
+        Length of the schedule. The average looks back on a fraction of it, in five steps or fewer,
+        which makes it cheap.
 
     Attributes
     ----------
@@ -41,7 +42,9 @@ class Averaging(Callback):
         self._steps = 0
         if net.max_epochs:
             self.module_ = deepcopy(net.module_).eval()
-            self._averages, self._weights = (list(module.parameters()) for module in (self.module_, net.module_))
+            self._averages, self._weights = (
+                list(module.parameters()) for module in (self.module_, net.module_)
+            )
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
@@ -55,8 +58,8 @@ class Averaging(Callback):
 class OneCycle(Callback):
     """One-cycle learning rate: along cosines from a 25th of the peak up to it, and down to next to nothing.
 
-    As ``torch.optim.lr_scheduler.OneCycleLR``, which computes each rate when it is due: that takes a tenth of a step where
-    batches are small.
+    As ``torch.optim.lr_scheduler.OneCycleLR``, which computes each rate when it is due: that takes
+    a tenth of a step where batches are small.
 
     Parameters
     ----------
@@ -87,14 +90,17 @@ class OneCycle(Callback):
         low, top, end = self.peak / 25, max(WARM_UP * self.n_steps, 2) - 1, self.n_steps - 1
         if step <= top:
             return self.peak + (low - self.peak) * (1 + math.cos(math.pi * step / top)) / 2
-        return low / 1e4 + (self.peak - low / 1e4) * (1 + math.cos(math.pi * (step - top) / (end - top))) / 2
+        return (
+            low / 1e4
+            + (self.peak - low / 1e4) * (1 + math.cos(math.pi * (step - top) / (end - top))) / 2
+        )
 
 
 class WeightDecay(Callback):
     """Shrink weights at each step by `alpha`, times the fraction of its peak that the learning rate has.
 
-    They are those of the decoder's residual path, and of the encoder's layers with many inputs, which overfit. Narrower
-    ones, as tabular data have, need the size of their weights.
+    They are those of the decoder's residual path, and of the encoder's layers with many inputs,
+    which overfit. Narrower ones, as tabular data have, need the size of their weights.
 
     Parameters
     ----------
@@ -106,7 +112,11 @@ class WeightDecay(Callback):
 
     def on_train_begin(self, net, **kwargs):
         encoder, decoder = net.module_.encoder.residual, net.module_.decoder.residual
-        wide = (layer for layer in encoder if hasattr(layer, "weight") and layer.weight[0].numel() > MIN_DECAYED_FAN_IN)
+        wide = (
+            layer
+            for layer in encoder
+            if hasattr(layer, "weight") and layer.weight[0].numel() > MIN_DECAYED_FAN_IN
+        )
         neighbors = [list(part.parameters()) for part in (*wide, decoder)]
         if isinstance(net.optimizer_, FlatAdam):
             self._weights = [net.optimizer_.flat_view(parameters) for parameters in neighbors]
@@ -132,7 +142,9 @@ class FlatAdam(torch.optim.Adam):
     """
 
     def __init__(self, params, lr):
-        super().__init__([group | {"params": [_join(group["params"])]} for group in params], lr, fused=True)
+        super().__init__(
+            [group | {"params": [_join(group["params"])]} for group in params], lr, fused=True
+        )
 
     def zero_grad(self, set_to_none=True):
         """Set gradients to zero, not to None: they are parts of a vector, too."""
@@ -151,7 +163,9 @@ def _join(parameters):
     vector = torch.nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
     vector.grad = torch.zeros_like(vector)
     sizes = [p.numel() for p in parameters]
-    for p, values, gradient in zip(parameters, vector.detach().split(sizes), vector.grad.split(sizes), strict=True):
+    for p, values, gradient in zip(
+        parameters, vector.detach().split(sizes), vector.grad.split(sizes), strict=True
+    ):
         p.data, p.grad = values.view_as(p), gradient.view_as(p)
     return vector
 

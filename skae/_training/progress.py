@@ -21,11 +21,14 @@ class EpochLog(PrintLog):
         if self.first_iteration_:
             self.first_iteration_ = False
             start = {"epoch": 0, "valid_score": net.baseline_score_, "valid_loss_best": True}
-            self._sink(self.table(dict.fromkeys(net.history[-1]) | start), net.verbose)  # of the same columns
+            # Of the same columns.
+            self._sink(self.table(dict.fromkeys(net.history[-1]) | start), net.verbose)
         super().on_epoch_end(net, **kwargs)
 
     def table(self, row):
-        return super().table({**row, "event_best": row["valid_loss_best"], "event_seconds": row["dur"]})
+        return super().table(
+            {**row, "event_best": row["valid_loss_best"], "event_seconds": row["dur"]}
+        )
 
 
 class Curves(NamedTuple):
@@ -47,7 +50,8 @@ class Epochs:
     callback_kwargs : dict
         What callbacks are given at each call: the estimator, and what they may ask for.
     fitted : callable
-        Called with a net and :class:`Curves`, where a callback asks for the estimator as it would be fitted by an epoch.
+        Called with a net and :class:`Curves`, where a callback asks for the estimator as it would
+        be fitted by an epoch.
     """
 
     def __init__(self, context, callback_kwargs, fitted):
@@ -56,7 +60,9 @@ class Epochs:
         self.fitted = fitted
 
     def begin(self):
-        self._epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.callback_kwargs)
+        self._epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(
+            **self.callback_kwargs
+        )
 
     def end(self, net, module, curves):
         """Whether a callback asks to stop. A copy of the net with the weights of `module` is made where one asks for it."""
@@ -66,7 +72,9 @@ class Epochs:
             snapshot.history.extend(net.history)
             return self.fitted(snapshot, curves)
 
-        return self._epoch.call_on_fit_task_end(**self.callback_kwargs, reconstruction_attributes=attributes)
+        return self._epoch.call_on_fit_task_end(
+            **self.callback_kwargs, reconstruction_attributes=attributes
+        )
 
     def end_unfitted(self):
         """End an epoch after which the weights are no longer numbers."""
