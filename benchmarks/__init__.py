@@ -1,1 +1,1 @@
-"""Benchmarks of skae. They use its public names only; README.md says which command answers what."""
+"""Benchmarks of skae. They use public names only. `python -m benchmarks` lists the questions."""

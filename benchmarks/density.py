@@ -1,48 +1,26 @@
-"""Log densities of held-out rows: the variational autoencoder beside probabilistic PCA, in nats a row.
+"""What the density of the variational autoencoder is worth: likelihood, samples, outliers."""
 
-python benchmarks/density.py                                        # the digits of scikit-learn
-python benchmarks/density.py --dataset mnist --data-dir DIR         # DIR/mnist.npz; without DIR from OpenML
-python benchmarks/density.py --dataset tabular --data-dir DIR       # DIR/tabular/*.npz; without DIR scikit-learn's
-"""
-
-import sys
-from pathlib import Path
-from time import perf_counter
-
-# Started as a file: import from the root of the repository, not from this folder.
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from itertools import product
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import roc_auc_score
+from sklearn.mixture import GaussianMixture
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 
-from benchmarks import cells, datasets, report
-from benchmarks.options import about, parse, parser, sources
-from benchmarks.seeds import over_seeds
-from skae import VAETransformer
+from benchmarks import datasets, report
+from benchmarks.cells import remembered
+from benchmarks.datasets import pack_images
+from benchmarks.methods import seconds_to_fit
+from benchmarks.questions import option, over_seeds, question, run, sources
+from skae import AutoencoderTransformer, VAETransformer
 
 N_SEEDS = 5
-IMPORTANCE_SAMPLES, IMPORTANCE_ROWS = 100, 1000
-IMAGE_COLUMNS = {
-    "depth": "",
-    "method": "",
-    "score": ".1f",
-    "importance_weighted": ".1f",
-    "active": "",
-    "fit_seconds": ".1f",
-}
-TABLE_COLUMNS = {
-    "table": "",
-    "features": "",
-    "depth": "",
-    "score_pca": ".3f",
-    "score_skae": ".3f",
-} | {
-    "per_feature": "+.4f",
-    "worst_per_feature": "+.4f",
-}
-# Beside the defaults: where training starts as probabilistic PCA and ends there; the textbook start; an output that is
-# clipped to the range of the pixels; a convolutional body.
+IMPORTANCE_SAMPLES, IMPORTANCE_IMAGES = 100, 1000
+# The start of training; the defaults; a textbook start; an output clipped to the range of pixels.
 VARIANTS = {
     "PCA by skae": {"max_iter": 0},
     "skae": {},
@@ -50,119 +28,242 @@ VARIANTS = {
     "skae, clipped": {"output_activation": "auto"},
     "skae conv": {"image_shape": "auto"},
 }
+BINARIZED = {"n_components": 50, "hidden_layer_sizes": (500, 500), "validation_fraction": 0.02}
+N_SAMPLES, CERTAIN, N_SHOWN = 1000, 0.9, 12
+REAL = "held-out images"
+CONTAMINATION = 0.1  # the default of PyOD; the fractions of outliers are not looked at
 
 
-def main(argv=None):
-    """Run the comparison that the arguments ask for."""
-    options = _parse(argv)
+@question(
+    "density",
+    "table features depth method score:.1f importance_weighted:.1f active fit_seconds:.1f "
+    "score_pca:.3f score_skae:.3f per_feature:+.4f worst_per_feature:+.4f",
+    datasets=("digits", "mnist", "tabular"),
+    quick={"n_components": [3]},
+    mnist={"epochs": 8},
+)
+def density(options):
+    """Whether the density of the VAE is better than that of probabilistic PCA, in nats."""
     if options.dataset == "tabular":
-        rows, columns = _compare_tables(options), TABLE_COLUMNS
-    else:
-        rows, columns = _compare_images(options), IMAGE_COLUMNS
-    report.print_table(rows, columns)
-    if options.dataset == "tabular":
-        worst = min(rows, key=lambda row: row["per_feature"])
-        print(
-            f"Worst mean difference: {worst['per_feature']:+.4f} nats a feature ({worst['table']}, depth {worst['depth']})"
-        )
-    path = options.out / f"density_{options.dataset}_{options.suffix}.csv"
-    report.write_csv(path, [row | about(options) for row in rows])
-
-
-def _compare_images(options):
+        found = over_seeds(_table_scores, options, N_SEEDS, options.n_components, options.epochs)
+        return [row for title, results in found.items() for row in _compare(title, results)]
     (source,) = sources(options)
-    jobs = [
-        (method, depth, source, options.epochs)
-        for depth in options.depths
-        for method in ("PCA", *VARIANTS)
-    ]
-    return cells.run(_score, jobs, cache=options.cache, n_jobs=options.jobs)
+    cases = product(("PCA", *VARIANTS), options.n_components or (8, 32))
+    jobs = [(*case, source, options.epochs) for case in cases]
+    rows = run(_image_scores, jobs, options)
+    return sorted(rows, key=lambda row: row["depth"])
 
 
-def _score(method, depth, source, epochs):
+def _image_scores(method, k, source, epochs):
     split = datasets.load(source)
-    X = split.held_out.X
-    row = {"depth": depth, "method": method}
+    X, row = split.held_out.X, {"depth": k, "method": method}
     if method == "PCA":
-        return row | {
-            "score": float(PCA(depth, random_state=source.seed).fit(split.train.X).score(X))
-        }
-    vae = VAETransformer(
-        depth, **{"max_iter": epochs, "random_state": source.seed} | VARIANTS[method]
-    )
-    start = perf_counter()
-    vae.fit(split.train.X)
-    seconds = perf_counter() - start
-    return row | {
-        "score": vae.score(X),
-        "importance_weighted": vae.score(
-            X[:IMPORTANCE_ROWS], n_importance_samples=IMPORTANCE_SAMPLES
-        ),
-        "active": vae.n_active_components_,
-        "fit_seconds": seconds,
-    }
+        pca = PCA(k, random_state=source.seed).fit(split.train.X)
+        return row | {"score": float(pca.score(X))}
+    given = {"max_iter": epochs, "random_state": source.seed} | VARIANTS[method]
+    vae = VAETransformer(k, **given)
+    row |= {"fit_seconds": seconds_to_fit(vae, split.train.X), "score": vae.score(X)}
+    weighted = vae.score(X[:IMPORTANCE_IMAGES], n_importance_samples=IMPORTANCE_SAMPLES)
+    return row | {"importance_weighted": weighted, "active": vae.n_active_components_}
 
 
-def _compare_tables(options):
-    n_features = {
-        path: datasets.read_table(path)[0].shape[1]
-        for path in datasets.table_paths(options.data_dir)
-    }
-    cases = [
-        (path, k)
-        for path, p in n_features.items()
-        for k in options.depths or sorted({2, max(1, p // 4)})
-    ]
-    seeds = range(options.seed, options.seed + N_SEEDS)
-    found = over_seeds(
-        _table_scores,
-        cases,
-        seeds,
-        options.jobs,
-        options.evaluate,
-        options.epochs,
-        cache=options.cache,
-    )
-    return [
-        _summarize(path, depth, n_features[path], np.array(scores))
-        for (path, depth), scores in found.items()
-    ]
+def _table_scores(source, sizes, epochs):
+    """Number of features, and by number of components the scores of PCA and of skae."""
+    split, seed = datasets.load(source), source.seed
+    p = split.train.X.shape[1]
+    scores = {}
+    for k in sizes or sorted({2, max(1, p // 4)}):
+        pca = PCA(k, random_state=seed)
+        vae = VAETransformer(k, max_iter=epochs, random_state=seed)
+        scores[k] = [method.fit(split.train.X).score(split.held_out.X) for method in (pca, vae)]
+    return p, scores
 
 
-def _table_scores(case, seed, evaluate, epochs):
-    """Held-out score of PCA and of skae."""
-    path, depth = case
-    split = datasets.table(path, evaluate=evaluate, seed=seed)
-    methods = (
-        PCA(depth, random_state=seed),
-        VAETransformer(depth, max_iter=epochs, random_state=seed),
-    )
-    return [method.fit(split.train.X).score(split.held_out.X) for method in methods]
+def _compare(title, results):
+    for k in results[0][1]:
+        p, scores = results[0][0], np.array([scores[k] for _, scores in results])
+        difference = (scores[:, 1] - scores[:, 0]) / p
+        pca, skae = map(float, scores.mean(axis=0))
+        row = {"table": title, "features": p, "depth": k, "score_pca": pca, "score_skae": skae}
+        row |= {"per_feature": float(difference.mean())}
+        yield row | {"worst_per_feature": float(difference.min())}
 
 
-def _summarize(path, depth, n_features, scores):
-    difference = (scores[:, 1] - scores[:, 0]) / n_features
+class Binarized(Callback):
+    """X, images of zeros and ones from probabilities, drawn again in place in each epoch."""
+
+    def __init__(self, images, seed):
+        self.images = images
+        self.rng = np.random.default_rng(seed)
+        self.X = np.empty_like(images)
+        self.on_epoch_begin(None)
+
+    def on_epoch_begin(self, net, **kwargs):
+        for start in range(0, len(self.images), 1000):
+            images = self.images[start : start + 1000]
+            is_one = self.rng.random(images.shape, dtype=np.float32) < images
+            self.X[start : start + 1000] = is_one
+
+
+@question(
+    "density binarized",
+    "epochs best_iter elbo:.2f importance_weighted:.2f fit_seconds:.0f",
+    file="binarized_{dataset}{label}_{evaluate}",
+    options=(
+        option("--images", "held-out images", type=int, default=1000),
+        option("--samples", "importance samples", type=int, default=500),
+    ),
+    defaults={"epochs": 60},
+    quick={"epochs": 2, "images": 50, "samples": 5},
+    mnist={"train_size": 50_000},
+)
+def binarized(options):
+    """How far the VAE is from published results on binarized MNIST, in nats."""
+    jobs = [(*sources(options), options.epochs, options.images, options.samples)]
+    return run(_fit_binarized, jobs, options)
+
+
+def _fit_binarized(source, epochs, n_images, n_samples):
+    split = datasets.load(source)
+    train = Binarized(split.train.X, source.seed)
+    held_out = Binarized(split.held_out.X[:n_images], source.seed + 1).X
+    given = {"max_iter": epochs, "skorch_callbacks": [train], "random_state": source.seed}
+    vae = VAETransformer(likelihood="bernoulli", **BINARIZED, **given)
+    row = {"epochs": epochs, "fit_seconds": seconds_to_fit(vae, train.X)}
+    row |= {"best_iter": vae.best_iter_, "elbo": vae.score(held_out)}
+    row |= {"importance_weighted": vae.score(held_out, n_importance_samples=n_samples)}
+    row |= {"samples": n_samples, "images": len(held_out), "train_images": len(train.X)}
+    return row | {"elbo_of_start": vae.baseline_score_, "active": vae.n_active_components_}
+
+
+def _samplers(k, epochs, image_shape, seed):
+    """Functions from training images to samples, by method."""
+    rng = np.random.default_rng(seed)
+
+    def gaussian(X):
+        pca = PCA(k, random_state=seed).fit(X)
+        codes = rng.normal(size=(N_SAMPLES, k)) * np.sqrt(pca.explained_variance_)
+        return pca.inverse_transform(codes)
+
+    def mixture(X, n_components):
+        pca = PCA(k, random_state=seed).fit(X)
+        density = GaussianMixture(n_components, random_state=seed)
+        codes = density.fit(pca.transform(X).astype(float)).sample(N_SAMPLES)[0]
+        return pca.inverse_transform(rng.permutation(codes))  # they are sorted by component
+
+    def vae(X, **parameters):
+        given = {"max_iter": epochs, "random_state": seed} | parameters
+        return VAETransformer(k, **given).fit(X).sample(N_SAMPLES, random_state=seed)
+
     return {
-        "table": path.stem,
-        "features": n_features,
-        "depth": depth,
-        "score_pca": float(scores[:, 0].mean()),
-        "score_skae": float(scores[:, 1].mean()),
-        "per_feature": float(difference.mean()),
-        "worst_per_feature": float(difference.min()),
+        "PCA, Gaussian": gaussian,
+        "PCA, mixture of 10": lambda X: mixture(X, 10),
+        "PCA, mixture of 50": lambda X: mixture(X, 50),
+        "skae": vae,
+        "skae, clipped": lambda X: vae(X, output_activation="auto"),
+        "skae, bernoulli": lambda X: vae(X, likelihood="bernoulli"),
+        "skae conv, clipped": lambda X: vae(X, output_activation="auto", image_shape=image_shape),
     }
 
 
-def _parse(argv):
-    made = parser(__doc__, datasets=("digits", "mnist", "tabular"))
-    made.add_argument(
-        "--depths", type=int, nargs="+", help="default: 8 32; tabular: 2 and p/4 of p features"
-    )
-    options = parse(made, argv, quick={"depths": [3], "epochs": 1}, mnist={"epochs": 8})
-    if options.dataset != "tabular":
-        options.depths = options.depths or [8, 32]
-    return options
+def draw_samples(path):
+    """Draw some samples of each method."""
+    rows = report.read_csv(path)
+    images = [(f"{row['method']}\n{row['certain']:.3f}", row["images"]) for row in rows]
+    report.draw_images(path.with_suffix(".png"), images)
 
 
-if __name__ == "__main__":
-    main()
+@question(
+    "density samples",
+    "method certain:.3f",
+    file="samples_{dataset}{label}_{evaluate}",
+    defaults={"n_components": [16]},
+    quick={"n_components": [4]},
+    mnist={"epochs": 20},
+    draw=draw_samples,
+)
+def samples(options):
+    """What fraction of samples a classifier of real images recognizes with certainty."""
+    (source,), (k,) = sources(options), options.n_components
+    split = datasets.load(source)
+    classifier = remembered(_classifier, options.cache)(source)
+    print(f"Accuracy of the classifier on held-out images: {classifier.score(*split.held_out):.3f}")
+    names = (REAL, *_samplers(k, 1, None, 0))
+    found = run(_sample, [(name, k, source, options.epochs) for name in names], options)
+    rows = []
+    for name, X in zip(names, found, strict=True):
+        certain = float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean())
+        row = {"dataset": source.title, "depth": k, "method": name, "certain": certain}
+        rows.append(row | {"images": pack_images(X[:N_SHOWN], split.image_shape)})
+    return rows
+
+
+def _classifier(source):
+    train = datasets.load(source).train
+    return MLPClassifier((256,), max_iter=50, random_state=source.seed).fit(*train)
+
+
+def _sample(method, k, source, epochs):
+    split = datasets.load(source)
+    if method == REAL:
+        return split.held_out.X[:N_SAMPLES]
+    sample = _samplers(k, epochs, split.image_shape, source.seed)[method]
+    return np.clip(sample(split.train.X), 0, 1)
+
+
+def _detectors(n_features, epochs, seed):
+    """Estimators by name: `score_samples` is low where a sample is an outlier."""
+    given = {"max_iter": epochs, "random_state": seed}
+    return {
+        # With as many components as skae has by default.
+        "PCA": PCA(min(32, max(1, n_features // 2)), random_state=seed),
+        "isolation_forest": IsolationForest(random_state=seed),
+        "skae_vae": VAETransformer(**given),
+        "skae_vae_robust": VAETransformer(contamination=CONTAMINATION, **given),
+        "skae_autoencoder": AutoencoderTransformer(**given),
+    }
+
+
+def _pyod(seed):
+    """The autoencoders of PyOD by name, with their defaults; none if PyOD is not installed."""
+    try:
+        from pyod.models.auto_encoder import AutoEncoder
+        from pyod.models.vae import VAE
+    except ImportError:
+        return {}
+    given = {"random_state": seed, "verbose": 0}
+    return {"pyod_autoencoder": AutoEncoder(**given), "pyod_vae": VAE(**given)}
+
+
+@question(
+    "outliers",
+    "table PCA:.3f isolation_forest:.3f skae_vae:.3f skae_vae_robust:.3f "
+    "skae_autoencoder:.3f pyod_autoencoder:.3f pyod_vae:.3f",
+    file="outliers{label}",
+    datasets=("tabular",),
+    options=(option("--n-seeds", "number of seeds", type=int, default=3),),
+    quick={"n_seeds": 1},
+)
+def outliers(options):
+    """Whether outliers in tabular data are found without labels, by area under the ROC curve."""
+    found = over_seeds(_areas, options, options.n_seeds, options.epochs)
+    names = list(next(iter(found.values()))[0])
+    if "pyod_vae" not in names:
+        print("PyOD is not installed: its autoencoders are left out.")
+
+    def mean(areas):
+        return {name: float(np.mean([area[name] for area in areas])) for name in names}
+
+    rows = [{"table": title} | mean(areas) for title, areas in found.items()]
+    return [*rows, {"table": "mean"} | mean(rows)]
+
+
+def _areas(source, epochs):
+    X, y = datasets.read_table(source.name)
+    X, is_outlier = StandardScaler().fit_transform(X), y == y.max()
+    scores = {
+        name: -estimator.fit(X).score_samples(X)
+        for name, estimator in _detectors(X.shape[1], epochs, source.seed).items()
+    }
+    scores |= {name: pyod.fit(X).decision_scores_ for name, pyod in _pyod(source.seed).items()}
+    return {name: float(roc_auc_score(is_outlier, score)) for name, score in scores.items()}

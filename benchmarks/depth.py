@@ -1,189 +1,170 @@
-"""How well does a code of some depth keep held-out rows? R² and error of PCA and of skae's autoencoders.
+"""How much a code of some number of components keeps of held-out samples, and what it costs."""
 
-python benchmarks/depth.py                                               # the digits of scikit-learn
-python benchmarks/depth.py --dataset patches                             # colour patches of its sample photographs
-python benchmarks/depth.py --dataset mnist --data-dir DIR                # DIR/mnist.npz; without DIR from OpenML
-python benchmarks/depth.py --dataset mnist --depths 32 64 128 256 --epochs 5 --data-dir DIR
-python benchmarks/depth.py --dataset tabular --data-dir DIR --jobs 2     # DIR/tabular/*.npz; without DIR scikit-learn's
-
-The ordered autoencoder is fitted once, at the largest depth, and cut to the others.
-"""
-
-import sys
-from pathlib import Path
-
-# Started as a file: import from the root of the repository, not from this folder.
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import cells, datasets, report
-from benchmarks.measures import n_parameters, reconstruct, reconstruction
-from benchmarks.methods import fits, fitted, methods
-from benchmarks.options import about, parse, parser, sources
+from benchmarks import datasets, report
+from benchmarks.methods import fitted, held_out_errors, methods, n_parameters, reconstruction
+from benchmarks.questions import over_fits, question, sources
 
-DEPTHS = {"digits": (2, 4, 8, 16, 32)}
-ALL_DEPTHS = (2, 4, 8, 16, 32, 64, 128, 256)
-EPOCHS = 6  # on MNIST
-N_SEEDS = 5  # on tables
+DIGITS, UP_TO_256 = (2, 4, 8, 16, 32), (2, 4, 8, 16, 32, 64, 128, 256)
+N_SEEDS = 5  # on tabular data
 ROUNDING = 1e-6  # of an R², where training has found nothing better than PCA in float32
-COLUMNS = {
-    "dataset": "",
-    "depth": "",
-    "method": "",
-    "r2": ".4f",
-    "mse": ".3e",
-    "difference": "+.4f",
-    "parameters": ",d",
-}
-
-
-def main(argv=None):
-    """Run the comparison that the arguments ask for."""
-    options = _parse(argv)
-    rows = compare(options)
-    report.print_table(rows, COLUMNS)
-    _print_verdict(rows)
-    case = f"{options.dataset}_{options.epochs}_epochs" if options.case else options.dataset
-    path = options.out / f"depth_{case}_{options.suffix}.csv"
-    report.write_csv(path, [row | about(options) for row in rows])
-    draw(path)
-
-
-def compare(options):
-    """Measure each method at each depth.
-
-    Returns
-    -------
-    rows : list of dict
-        One for each dataset, depth and method: means over the seeds.
-    """
-    jobs = []
-    for source in sources(options, n_seeds=N_SEEDS if options.dataset == "tabular" else 1):
-        split = datasets.load(source)
-        names = methods(image_shape=split.image_shape)
-        jobs += [
-            (*pair, source, options.epochs, options.cache)
-            for pair in fits(names, _depths(options, split))
-        ]
-    found = cells.run(_measure, jobs, cache=options.cache, n_jobs=options.jobs)
-    return _summarize([row for rows in found for row in rows])
-
-
-def _depths(options, split):
-    n_features = split.train.X.shape[1]
-    if options.depths:
-        return options.depths
-    if options.dataset == "tabular":
-        return sorted({max(1, depth) for depth in (2, n_features // 4, n_features // 2)})
-    return [depth for depth in DEPTHS.get(options.dataset, ALL_DEPTHS) if depth < n_features]
-
-
-def _measure(method, depths, source, epochs, cache):
-    split = datasets.load(source)
-    sizes = {
-        "dataset": source.title,
-        "features": split.train.X.shape[1],
-        "train_rows": len(split.train.X),
-    }
-    return [
-        sizes
-        | {
-            "depth": depth,
-            "method": method,
-            "seed": source.seed,
-            "parameters": n_parameters(estimator),
-        }
-        | reconstruction(split.held_out.X, reconstruct(estimator, split.held_out.X))
-        for depth, estimator in fitted(method, depths, source, epochs, source.seed, cache).items()
-    ]
-
-
-def _summarize(found):
-    """Means over seeds, and what they are beside PCA's."""
-    groups = {}
-    for row in found:
-        groups.setdefault((row["dataset"], row["depth"], row["method"]), []).append(row)
-    rows = []
-    for (dataset, depth, _), group in sorted(groups.items(), key=lambda item: item[0][:2]):
-        pca, r2 = (
-            np.array([row["r2"] for row in part]) for part in (groups[dataset, depth, "PCA"], group)
-        )
-        rows.append(
-            {
-                name: group[0][name]
-                for name in ("dataset", "train_rows", "features", "depth", "method", "parameters")
-            }
-            | {
-                "seeds": len(group),
-                "r2": float(r2.mean()),
-                "mse": float(np.mean([row["mse"] for row in group])),
-            }
-            | {"difference": float((r2 - pca).mean()), "worst_difference": float((r2 - pca).min())}
-            | {"error_ratio": float((1 - r2.mean()) / (1 - pca.mean()))}
-        )
-    return rows
-
-
-def _print_verdict(rows):
-    for name in dict.fromkeys(row["method"] for row in rows if row["method"] != "PCA"):
-        own = [row for row in rows if row["method"] == name]
-        n_better = sum(row["difference"] >= -ROUNDING for row in own)
-        worst = min(own, key=lambda row: row["difference"])
-        print(
-            f"Held-out R² of {name} is at or above PCA's in {n_better} of {len(own)} cases; the worst difference is"
-            f" {worst['difference']:+.4f} ({worst['dataset']}, depth {worst['depth']})."
-        )
+N_LEVELS = 256  # of a component that is kept in one byte
+FLOAT_BYTES = 4  # of a number in float32
 
 
 def draw(path):
-    """Draw the chart of a CSV beside it: R² and error against depth; of several tables, R² against PCA's."""
+    """Draw R² and error against the number of components; of tabular data, R² against PCA's."""
     rows = report.read_csv(path)
-    names = list(dict.fromkeys(row["method"] for row in rows))
     if len({row["dataset"] for row in rows}) > 1:
-        panels = [_beside_pca(rows, names)]
+        of_pca = [row for row in rows if row["method"] == "PCA"]
+        pca = {(row["dataset"], row["depth"]): row["r2"] for row in of_pca}
+        rows = [row | {"pca": pca[row["dataset"], row["depth"]]} for row in rows]
+        labels = {"xlabel": "held-out R² of PCA", "ylabel": "held-out R²", "title": "tabular data"}
+        panels = [report.Panel(report.lines(rows, "pca", "r2"), labels, "o")]
     else:
-        depths = sorted({row["depth"] for row in rows})
-        lines = {name: [row for row in rows if row["method"] == name] for name in names}
+        axis = report.doubling_axis(sorted({row["depth"] for row in rows}))
+        axis["title"] = rows[0]["dataset"]
+        r2, mse = {"ylabel": "held-out R²"}, {"ylabel": report.ERROR, "yscale": "log"}
         panels = [
-            report.Panel(
-                {
-                    name: ([row["depth"] for row in own], [row[measure] for row in own])
-                    for name, own in lines.items()
-                },
-                report.depth_axis(depths)
-                | {"yscale": scale, "ylabel": label, "title": rows[0]["dataset"]},
-            )
-            for measure, label, scale in (
-                ("r2", "held-out R²", "linear"),
-                ("mse", "held-out squared error per value", "log"),
-            )
+            report.Panel(report.lines(rows, "depth", "r2"), axis | r2),
+            report.Panel(report.lines(rows, "depth", "mse"), axis | mse),
         ]
     report.draw_lines(path.with_suffix(".png"), panels)
 
 
-def _beside_pca(rows, names):
-    pca = {(row["dataset"], row["depth"]): row["r2"] for row in rows if row["method"] == "PCA"}
-    lines = {}
-    for name in names:
-        own = [row for row in rows if row["method"] == name]
-        lines[name] = [pca[row["dataset"], row["depth"]] for row in own], [row["r2"] for row in own]
-    return report.Panel(
-        lines, {"xlabel": "held-out R² of PCA", "ylabel": "held-out R²", "title": "tables"}, "o"
-    )
+@question(
+    "depth",
+    "dataset depth method r2:.4f mse:.3e difference:+.4f parameters:,d",
+    datasets=("digits", "patches", "mnist", "tabular"),
+    quick={"n_components": [2, 8]},
+    mnist={"epochs": 6},
+    draw=draw,
+)
+def depth(options):
+    """How much of held-out samples k components keep, by PCA and by skae.
+
+    On tabular data k is 2, a quarter and a half of the features; results are means over five seeds.
+    """
+    found = []
+    for source in sources(options, n_seeds=N_SEEDS if options.dataset == "tabular" else 1):
+        split = datasets.load(source)
+        names = methods(image_shape=split.image_shape)
+        found += over_fits(errors, names, _sizes(options, split), source, options)
+    rows = _summarize(found)
+    ours = [row for row in rows if row["method"] != "PCA"]
+    n_better = sum(row["difference"] >= -ROUNDING for row in ours)
+    print(f"R² of skae is at or above that of PCA in {n_better} of {len(ours)} cases.")
+    return rows
 
 
-def _parse(argv):
-    made = parser(__doc__, datasets=("digits", "patches", "mnist", "tabular"))
-    help_depths = (
-        "default: 2 4 8 16 32; mnist and patches: 2 to 256; tabular: 2, p/4 and p/2 of p features"
-    )
-    made.add_argument("--depths", type=int, nargs="+", help=help_depths)
-    options = parse(made, argv, quick={"depths": [2, 8], "epochs": 1}, mnist={"epochs": EPOCHS})
-    options.case = options.dataset == "mnist" and options.epochs != EPOCHS and not options.quick
-    return options
+def _sizes(options, split):
+    p = split.train.X.shape[1]
+    if options.n_components:
+        return options.n_components
+    if options.dataset == "tabular":
+        return sorted({max(1, k) for k in (2, p // 4, p // 2)})
+    return [k for k in (DIGITS if options.dataset == "digits" else UP_TO_256) if k < p]
 
 
-if __name__ == "__main__":
-    main()
+def errors(method, sizes, source, epochs, cache):
+    """R² and squared error on held-out samples of a method, a row per number of components."""
+    split = datasets.load(source)
+    n_samples, n_features = split.train.X.shape
+    about = {"dataset": source.title, "train_rows": n_samples, "features": n_features}
+    return [
+        about
+        | {"depth": k, "method": method, "parameters": n_parameters(estimator)}
+        | held_out_errors(estimator, split)
+        for k, estimator in fitted(method, sizes, source, epochs, cache).items()
+    ]
+
+
+def _summarize(found):
+    """Means over the seeds, and how they compare with those of PCA."""
+    groups, rows = report.by(found, "dataset", "depth", "method"), []
+    for key, group in sorted(groups.items(), key=lambda item: item[0][:2]):
+        pca = np.array([row["r2"] for row in groups[*key[:2], "PCA"]])
+        r2 = np.array([row["r2"] for row in group])
+        mean = {"r2": float(r2.mean()), "mse": float(np.mean([row["mse"] for row in group]))}
+        row = group[0] | {"seeds": len(group)} | mean | {"difference": float((r2 - pca).mean())}
+        row |= {"worst_difference": float((r2 - pca).min())}
+        rows.append(row | {"error_ratio": float((1 - r2.mean()) / (1 - pca.mean()))})
+    return rows
+
+
+class Quantizer(NamedTuple):
+    """Codes with one byte per component: 256 levels, evenly between two values of each."""
+
+    low: np.ndarray  # the first level; what is beyond becomes the nearer one
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, codes):
+        """Take the range of training codes."""
+        return cls(codes.min(axis=0), codes.max(axis=0))
+
+    @property
+    def step(self):
+        """Distance between two levels, for each component."""
+        return (self.high - self.low) / (N_LEVELS - 1)
+
+    def quantize(self, codes):
+        """Codes as uint8."""
+        step = np.where(self.step > 0, self.step, 1)  # a component that does not vary
+        return ((codes - self.low) / step).round().clip(0, N_LEVELS - 1).astype(np.uint8)
+
+    def restore(self, levels):
+        """Codes from uint8."""
+        return (self.low + levels * self.step).astype(self.low.dtype)
+
+
+def draw_compression(path):
+    """Draw the error against the bytes of a code and of the model."""
+    rows = report.read_csv(path)
+    by_code = report.by(rows, "code")
+    labels = {"ylabel": report.ERROR, "xscale": "log", "yscale": "log"}
+    panels = [
+        report.Panel(report.lines(by_code[code], x, "mse"), labels | {"title": title, "xlabel": x})
+        for code, x, title in (
+            ("float32", "bytes_per_image", "codes as float32"),
+            ("uint8", "bytes_per_image", "codes with one byte per component"),
+            ("uint8", "model_bytes", "the model, once"),
+        )
+    ]
+    report.draw_lines(path.with_suffix(".png"), panels)
+
+
+@question(
+    "compression",
+    "depth method code bytes_per_image r2:.4f mse:.3e model_bytes:,d",
+    defaults={"n_components": UP_TO_256},
+    quick={"n_components": [4, 8]},
+    mnist={"epochs": 6},
+    draw=draw_compression,
+)
+def compression(options):
+    """What a code costs in bytes, and what it keeps."""
+    (source,) = sources(options)
+    split = datasets.load(source)
+    sizes = [k for k in options.n_components if k < split.train.X.shape[1]]
+    return over_fits(_costs, methods(image_shape=split.image_shape), sizes, source, options)
+
+
+def _costs(method, sizes, source, epochs, cache):
+    split = datasets.load(source)
+    X = split.held_out.X
+    rows = []
+    for k, estimator in fitted(method, sizes, source, epochs, cache).items():
+        quantizer, codes = Quantizer.of(estimator.transform(split.train.X)), estimator.transform(X)
+        quantized = quantizer.restore(quantizer.quantize(codes))
+        about = {"dataset": source.title, "image_bytes": X.shape[1], "depth": k, "method": method}
+        model, ranges = FLOAT_BYTES * n_parameters(estimator), 2 * FLOAT_BYTES * k
+        stored = ("float32", FLOAT_BYTES * k, model, codes), ("uint8", k, model + ranges, quantized)
+        for code, n_bytes, model_bytes, kept in stored:
+            row = about | {"code": code, "bytes_per_image": n_bytes}
+            row |= reconstruction(X, estimator.inverse_transform(kept))
+            rows.append(row | {"model_bytes": model_bytes})
+    return rows

@@ -1,121 +1,102 @@
-"""What are codes worth to a classifier? Accuracy of logistic regression and of five nearest neighbours on them.
+"""What latent codes are worth to a classifier."""
 
-python benchmarks/downstream.py                                   # the digits of scikit-learn
-python benchmarks/downstream.py --dataset mnist --data-dir DIR    # DIR/mnist.npz; without DIR from OpenML
+from sklearn.decomposition import PCA
 
-The classifiers are fitted to the codes of the training images, standardised; on raw pixels, as they are.
-"""
+from benchmarks import datasets, report
+from benchmarks.methods import CLASSIFIERS, accuracies, encoded, fitted, held_out_errors, methods
+from benchmarks.questions import over_fits, question, run, sources
+from skae import AutoencoderTransformer, DenoisingAutoencoder, VAETransformer
 
-import sys
-from pathlib import Path
-
-# Started as a file: import from the root of the repository, not from this folder.
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-import numpy as np
-
-from benchmarks import cells, datasets, report
-from benchmarks.measures import accuracies
-from benchmarks.methods import fits, fitted, methods
-from benchmarks.options import about, parse, parser, sources
-
-DEPTHS = (8, 16, 32, 64)
 RAW = "raw pixels"
-CLASSIFIERS = {
-    "logistic_regression": "logistic regression",
-    "nearest_neighbors": "five nearest neighbours",
+MASKING = {"corruption": "masking", "noise_level": 0.25}
+SETTINGS = {
+    "PCA": (PCA, {}),
+    "defaults": (AutoencoderTransformer, {}),
+    "20 epochs": (AutoencoderTransformer, {"max_iter": 20}),
+    "gelu": (AutoencoderTransformer, {"activation": "gelu"}),
+    "hidden layers 512, 256": (AutoencoderTransformer, {"hidden_layer_sizes": (512, 256)}),
+    "one hidden layer": (AutoencoderTransformer, {"hidden_layer_sizes": (256,)}),
+    "rate 1e-3": (AutoencoderTransformer, {"learning_rate_init": 1e-3}),
+    "alpha 1e-2": (AutoencoderTransformer, {"alpha": 1e-2}),
+    "ordered": (AutoencoderTransformer, {"ordered": True}),
+    "a quarter of the values masked": (DenoisingAutoencoder, MASKING),
+    "variational": (VAETransformer, {}),
 }
-COLUMNS = {"depth": "", "method": ""} | dict.fromkeys(CLASSIFIERS, ".4f")
-
-
-def main(argv=None):
-    """Run the comparison that the arguments ask for."""
-    options = _parse(argv)
-    rows = compare(options)
-    report.print_table(rows, COLUMNS)
-    _print_verdict(rows)
-    path = options.out / f"downstream_{options.dataset}_{options.suffix}.csv"
-    report.write_csv(path, [row | about(options) for row in rows])
-    draw(path)
-
-
-def compare(options):
-    """Measure the accuracies at each depth, and on raw pixels.
-
-    Returns
-    -------
-    rows : list of dict
-        One for each depth and method; `difference_...` are accuracies less those on PCA's codes of the same depth.
-    """
-    (source,) = sources(options)
-    split = datasets.load(source)
-    depths = [depth for depth in options.depths if depth <= split.train.X.shape[1]]
-    pairs = [(RAW, ()), *fits(methods(image_shape=split.image_shape), depths)]
-    jobs = [(*pair, source, options.epochs, options.cache) for pair in pairs]
-    found = cells.run(_measure, jobs, cache=options.cache, n_jobs=options.jobs)
-    rows = sorted((row for rows in found for row in rows), key=lambda row: row["depth"])
-    pca = {row["depth"]: row for row in rows if row["method"] == "PCA"}
-    for row in rows:
-        if row["method"] != RAW:
-            row |= {
-                f"difference_{name}": row[name] - pca[row["depth"]][name] for name in CLASSIFIERS
-            }
-    return rows
-
-
-def _measure(method, depths, source, epochs, cache):
-    split = datasets.load(source)
-    about = {"dataset": source.title, "train_rows": len(split.train.X), "method": method}
-    if method == RAW:
-        n_features = split.train.X.shape[1]
-        return [
-            about
-            | {"depth": n_features}
-            | accuracies(split.train, split.held_out, standardize=False)
-        ]
-    rows = []
-    for depth, estimator in fitted(method, depths, source, epochs, source.seed, cache).items():
-        codes = [
-            part._replace(X=estimator.transform(part.X)) for part in (split.train, split.held_out)
-        ]
-        rows.append(about | {"depth": depth} | accuracies(*codes))
-    return rows
-
-
-def _print_verdict(rows):
-    for name in dict.fromkeys(row["method"] for row in rows if row["method"] not in ("PCA", RAW)):
-        differences = [
-            row[f"difference_{c}"] for row in rows if row["method"] == name for c in CLASSIFIERS
-        ]
-        n_better = int(np.sum(np.array(differences) >= 0))
-        print(
-            f"Accuracy on codes of {name} is at or above that on PCA's in {n_better} of {len(differences)} cells."
-        )
 
 
 def draw(path):
-    """Draw the chart of a CSV beside it: accuracy against depth, that on raw pixels as a level."""
-    rows = report.read_csv(path)
-    depths = sorted({row["depth"] for row in rows if row["method"] != RAW})
+    """Draw the accuracy against the number of components, that on raw pixels as a level."""
+    *rows, raw = sorted(report.read_csv(path), key=lambda row: row["method"] == RAW)
+    sizes = sorted({row["depth"] for row in rows})
     panels = []
-    for classifier, label in CLASSIFIERS.items():
-        lines = {}
-        for name in dict.fromkeys(row["method"] for row in rows if row["method"] != RAW):
-            own = [row for row in rows if row["method"] == name]
-            lines[name] = [row["depth"] for row in own], [row[classifier] for row in own]
-        level = next(row[classifier] for row in rows if row["method"] == RAW)
-        lines[RAW] = depths, [level] * len(depths)
-        options = {"ylabel": "held-out accuracy", "title": label}
-        panels.append(report.Panel(lines, report.depth_axis(depths) | options))
+    for name in CLASSIFIERS:
+        lines = report.lines(rows, "depth", name)
+        lines[RAW] = sizes, [raw[name]] * len(sizes)
+        labels = {"ylabel": "held-out accuracy", "title": name.replace("_", " ")}
+        panels.append(report.Panel(lines, report.doubling_axis(sizes) | labels))
     report.draw_lines(path.with_suffix(".png"), panels)
 
 
-def _parse(argv):
-    made = parser(__doc__)
-    made.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="default: 8 16 32 64")
-    return parse(made, argv, quick={"depths": [4, 8], "epochs": 1}, mnist={"epochs": 6})
+@question(
+    "downstream",
+    "depth method logistic_regression:.4f nearest_neighbors:.4f",
+    defaults={"n_components": (8, 16, 32, 64)},
+    quick={"n_components": [4, 8]},
+    mnist={"epochs": 6},
+    draw=draw,
+)
+def downstream(options):
+    """How accurate classifiers on the latent codes are, compared with those on PCA's."""
+    (source,) = sources(options)
+    split = datasets.load(source)
+    sizes = [k for k in options.n_components if k <= split.train.X.shape[1]]
+    rows = over_fits(_accuracies, methods(image_shape=split.image_shape), sizes, source, options)
+    (raw,) = run(_raw_accuracies, [(source,)], options)
+    pca = {row["depth"]: row for row in rows if row["method"] == "PCA"}
+    for row in rows:
+        for name in CLASSIFIERS:
+            row[f"difference_{name}"] = row[name] - pca[row["depth"]][name]
+    return [*rows, raw]
 
 
-if __name__ == "__main__":
-    main()
+def _raw_accuracies(source):
+    split = datasets.load(source)
+    (n, p), raw = split.train.X.shape, accuracies(split.train, split.held_out, standardize=False)
+    return {"dataset": source.title, "train_rows": n, "method": RAW, "depth": p} | raw
+
+
+def _accuracies(method, sizes, source, epochs, cache):
+    split = datasets.load(source)
+    about = {"dataset": source.title, "train_rows": len(split.train.X), "method": method}
+    return [
+        about | {"depth": k} | accuracies(*encoded(estimator, split))
+        for k, estimator in fitted(method, sizes, source, epochs, cache).items()
+    ]
+
+
+@question(
+    "downstream settings",
+    "depth setting mse:.5f logistic_regression:.4f nearest_neighbors:.4f",
+    file="settings_{dataset}{label}_{evaluate}",
+    defaults={"n_components": (32,), "settings": tuple(SETTINGS)},
+    quick={"n_components": [4], "epochs": 1, "settings": ("PCA", "defaults", "ordered")},
+    mnist={"epochs": 6},
+)
+def settings(options):
+    """Whether other settings than the defaults make codes worth more to a classifier."""
+    (source,) = sources(options)
+    jobs = [
+        (setting, k, source, options.epochs)
+        for k in options.n_components
+        for setting in options.settings
+    ]
+    return run(_measure_setting, jobs, options)
+
+
+def _measure_setting(setting, k, source, epochs):
+    split = datasets.load(source)
+    cls, given = SETTINGS[setting]
+    parameters = given if cls is PCA else {"max_iter": epochs} | given
+    estimator = cls(k, random_state=source.seed, **parameters).fit(split.train.X)
+    row = {"depth": k, "setting": setting} | held_out_errors(estimator, split)
+    return row | accuracies(*encoded(estimator, split))

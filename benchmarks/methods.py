@@ -1,98 +1,110 @@
-"""What is compared: methods that make an unfitted estimator from a depth and a random state, and their fits."""
+"""What is compared, methods by name and their fits, and what is measured of an estimator."""
 
+from time import perf_counter
+
+import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from benchmarks import datasets
-from benchmarks.cache import remembered
+from benchmarks.cells import remembered
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer, VAETransformer
 
 ORDERED = "skae ordered"
+CLASSIFIERS = {
+    "logistic_regression": LogisticRegression(max_iter=1000),
+    "nearest_neighbors": KNeighborsClassifier(5),
+}
 
 
-def methods(epochs="auto", *, image_shape=None):
-    """Give the methods by name.
+def methods(epochs="auto", image_shape=None):
+    """Functions ``(n_components, random_state) -> estimator`` by name; `skae conv` for images."""
 
-    Parameters
-    ----------
-    epochs : int or "auto", default="auto"
-        Of the methods that are trained.
-    image_shape : tuple of int, default=None
-        Of rows that are flat images; None leaves out the convolutional autoencoder.
+    def trained(cls, **parameters):
+        def make(n_components, random_state=None):
+            return cls(n_components, max_iter=epochs, random_state=random_state, **parameters)
 
-    Returns
-    -------
-    methods : dict of str to callable
-        Each is ``(depth, random_state) -> estimator``.
-    """
+        return make
 
-    def pca(depth, random_state=None):
-        return PCA(depth, random_state=random_state)
-
-    def autoencoder(depth, random_state=None):
-        return AutoencoderTransformer(depth, max_iter=epochs, random_state=random_state)
-
-    def convolutional(depth, random_state=None):
-        return ConvAutoencoderTransformer(
-            depth, image_shape=image_shape, max_iter=epochs, random_state=random_state
-        )
-
-    def ordered(depth, random_state=None):
-        return AutoencoderTransformer(
-            depth, ordered=True, max_iter=epochs, random_state=random_state
-        )
-
-    def variational(depth, random_state=None):
-        return VAETransformer(depth, max_iter=epochs, random_state=random_state)
-
-    dense = {"PCA": pca, "skae": autoencoder, ORDERED: ordered, "skae VAE": variational}
-    return dense | ({"skae conv": convolutional} if image_shape else {})
+    dense = {
+        "PCA": lambda n_components, random_state=None: PCA(n_components, random_state=random_state),
+        "skae": trained(AutoencoderTransformer),
+        ORDERED: trained(AutoencoderTransformer, ordered=True),
+        "skae VAE": trained(VAETransformer),
+    }
+    conv = {"skae conv": trained(ConvAutoencoderTransformer, image_shape=image_shape)}
+    return dense | (conv if image_shape else {})
 
 
-def fitted(method, depths, data, epochs, seed, cache=None):
-    """Fit a method at each depth; ordered codes once, at the largest.
+def fits(names, sizes):
+    """Pairs of a method and numbers of components: each is fitted on its own by :func:`fitted`."""
+    alone = [(size,) for size in sizes]
+    return [(name, k) for name in names for k in ([tuple(sizes)] if name == ORDERED else alone)]
 
-    Parameters
-    ----------
-    method : str
-        A key of :func:`methods`.
-    depths : sequence of int
-    data : benchmarks.datasets.Source
-    epochs : int or "auto"
-    seed : int
-    cache : path-like, default=None
-        Folder in which the fits are kept, for this command and others.
 
-    Returns
-    -------
-    estimators : dict of int to object
-        By depth.
-    """
+def fitted(method, sizes, source, epochs, cache=None):
+    """Estimators by number of components; an ordered one is fitted once and truncated."""
     fit = remembered(_fit, cache)
     if method == ORDERED:
-        widest = fit(method, max(depths), data, epochs, seed)
-        return {depth: widest.truncate(depth) for depth in depths}
-    return {depth: fit(method, depth, data, epochs, seed) for depth in depths}
+        widest = fit(method, max(sizes), source, epochs)
+        return {size: widest.truncate(size) for size in sizes}
+    return {size: fit(method, size, source, epochs) for size in sizes}
 
 
-def fits(names, depths):
-    """Pairs of a method and depths that are fitted apart from one another: the arguments of :func:`fitted`.
-
-    Parameters
-    ----------
-    names : sequence of str
-    depths : sequence of int
-
-    Returns
-    -------
-    pairs : list of (str, tuple of int)
-    """
-    return [
-        pair
-        for name in names
-        for pair in ([(name, tuple(depths))] if name == ORDERED else [(name, (d,)) for d in depths])
-    ]
+def _fit(method, n_components, source, epochs):
+    split = datasets.load(source)
+    make = methods(epochs, split.image_shape)[method]
+    return make(n_components, source.seed).fit(split.train.X)
 
 
-def _fit(method, depth, data, epochs, seed):
-    split = datasets.load(data)
-    return methods(epochs, image_shape=split.image_shape)[method](depth, seed).fit(split.train.X)
+def seconds_to_fit(estimator, X):
+    """Fit an estimator, and return the seconds that it takes."""
+    started = perf_counter()
+    estimator.fit(X)
+    return perf_counter() - started
+
+
+def reconstruct(estimator, X):
+    """Samples after encoding and decoding."""
+    return estimator.inverse_transform(estimator.transform(X))
+
+
+def reconstruction(X, reconstructed):
+    """R², as `skae.reconstruction_score`, and the mean squared error per value."""
+    X, reconstructed = (values.astype(np.float64) for values in (X, reconstructed))
+    return {
+        "r2": float(r2_score(X, reconstructed, multioutput="variance_weighted")),
+        "mse": float(np.square(X - reconstructed).mean()),
+    }
+
+
+def held_out_errors(estimator, split):
+    """R² and mean squared error of an estimator on the held-out samples."""
+    return reconstruction(split.held_out.X, reconstruct(estimator, split.held_out.X))
+
+
+def n_parameters(estimator):
+    """Number of parameters: components and mean of PCA, all that `summary` counts otherwise."""
+    if isinstance(estimator, PCA):
+        return estimator.components_.size + estimator.mean_.size
+    return estimator.summary().total
+
+
+def encoded(estimator, split):
+    """Training and held-out parts with their latent codes in the place of X."""
+    return [part._replace(X=estimator.transform(part.X)) for part in (split.train, split.held_out)]
+
+
+def accuracies(train, held_out, *, standardize=True):
+    """Accuracies of the `CLASSIFIERS` by name, on parts that are standardized by the first."""
+    # In float64: lbfgs ends early on what float32 leaves of small gradients.
+    train, held_out = (part._replace(X=part.X.astype(np.float64)) for part in (train, held_out))
+    steps = [StandardScaler()] if standardize else []
+    return {
+        name: float(make_pipeline(*steps, classifier).fit(*train).score(*held_out))
+        for name, classifier in CLASSIFIERS.items()
+    }

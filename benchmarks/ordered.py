@@ -1,213 +1,206 @@
-"""What do ordered codes give? Every prefix beside PCA and a fit for that depth alone; the depth for a share of the variance.
+"""What ordered components give, and what they cost."""
 
-python benchmarks/ordered.py                                                        # prefixes, on the digits of scikit-learn
-python benchmarks/ordered.py --dataset mnist --data-dir DIR                         # DIR/mnist.npz; without DIR from OpenML
-python benchmarks/ordered.py --dataset tabular --data-dir DIR --jobs 2              # DIR/tabular/*.npz
-python benchmarks/ordered.py --question share --dataset tabular --data-dir DIR      # the depth that n_components=0.9 chooses
-"""
-
-import sys
-from pathlib import Path
-
-# Started as a file: import from the root of the repository, not from this folder.
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.model_selection import train_test_split
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from benchmarks import cells, datasets, report
-from benchmarks.measures import reconstruct, reconstruction
-from benchmarks.methods import ORDERED, fits, fitted
-from benchmarks.options import about, parse, parser, sources
+from benchmarks import datasets, report
+from benchmarks.depth import errors
+from benchmarks.methods import ORDERED, seconds_to_fit
+from benchmarks.questions import option, over_fits, over_seeds, question, sources
 from skae import AutoencoderTransformer, reconstruction_score
 
-DEPTHS = {"digits": (2, 4, 8, 16, 32), "mnist": (2, 4, 8, 16, 32, 64, 128)}
-SHARE, VALIDATION_SHARE = 0.9, 0.1
-N_SEEDS, N_SHARE_SEEDS = 5, 3  # on tables
-IMAGE_COLUMNS = {"depth": "", "method": "", "mse": ".4f", "to_pca": ".3f", "to_alone": ".3f"}
-TABLE_COLUMNS = {
-    "dataset": "",
-    "features": "",
-    "components": "",
-    "worst_prefix": "",
-    "difference": "+.4f",
-}
-SHARE_COLUMNS = {"dataset": ""} | {
-    f"{what}_{name}": form
-    for name in ("skae", "pca", "pca_by_rule")
-    for what, form in (
-        ("depth", ".1f"),
-        ("r2", ".3f"),
-    )
-}
+FRACTION, VALIDATION_FRACTION = 0.9, 0.1
+N_SEEDS, N_FRACTION_SEEDS = 5, 3  # on tabular data
+CV = 3
+# What a sweep is called in the CSV.
+EACH, ALL, ONE = "a search for each depth", "one search over all depths", "one ordered fit"
+ALONE = "a fit for each depth"
 
 
-def main(argv=None):
-    """Run the comparison that the arguments ask for."""
-    options = _parse(argv)
-    question = {
-        "share": compare_shares,
-        "prefixes": compare_tables if options.dataset == "tabular" else compare_depths,
-    }
-    columns = {
-        "share": SHARE_COLUMNS,
-        "prefixes": TABLE_COLUMNS if options.dataset == "tabular" else IMAGE_COLUMNS,
-    }
-    rows = question[options.question](options)
-    report.print_table(rows, columns[options.question])
-    path = options.out / f"ordered_{options.question}_{options.dataset}_{options.suffix}.csv"
-    report.write_csv(path, [row | about(options) for row in rows])
-
-
-def compare_depths(options):
-    """Errors of PCA, of a fit for each depth alone, and of the prefixes of one ordered code.
-
-    Returns
-    -------
-    rows : list of dict
-        One for each depth and method; `to_pca` and `to_alone` are errors over those of the others at that depth.
-    """
+@question(
+    "ordered",
+    "dataset features components depth method mse:.4f to_pca:.3f to_alone:.3f worst_prefix "
+    "difference:+.4f",
+    file="ordered_prefixes_{dataset}{label}_{evaluate}",
+    datasets=("digits", "mnist", "tabular"),
+    defaults={"n_components": (2, 4, 8, 16, 32)},
+    quick={"n_components": [2, 4]},
+    mnist={"epochs": 15, "n_components": (2, 4, 8, 16, 32, 64, 128)},
+)
+def ordered(options):
+    """Whether every prefix of an ordered code is as good as PCA and as a separate fit."""
+    if options.dataset == "tabular":
+        found = over_seeds(_curves, options, 1 if options.quick else N_SEEDS, options.epochs)
+        return [_worst_prefix(title, results) for title, results in found.items()]
     (source,) = sources(options)
-    pairs = fits(("PCA", "skae", ORDERED), options.depths or DEPTHS[options.dataset])
-    jobs = [(*pair, source, options.epochs, options.cache) for pair in pairs]
-    found = [
-        row
-        for rows in cells.run(_errors, jobs, cache=options.cache, n_jobs=options.jobs)
-        for row in rows
-    ]
-    error = {(row["depth"], row["method"]): row["mse"] for row in found}
-    for row in found:
+    rows = over_fits(errors, ("PCA", "skae", ORDERED), options.n_components, source, options)
+    error = {(row["depth"], row["method"]): row["mse"] for row in rows}
+    for row in rows:
         row["to_pca"] = row["mse"] / error[row["depth"], "PCA"]
         row["to_alone"] = row["mse"] / error[row["depth"], "skae"]
-    ratios = [row["to_alone"] for row in found if row["method"] == ORDERED]
-    print(
-        f"Mean ratio of the error of a prefix to that of a fit for its depth alone: {np.mean(ratios):.3f}"
-    )
-    return sorted(found, key=lambda row: row["depth"])
-
-
-def _errors(method, depths, source, epochs, cache):
-    X = datasets.load(source).held_out.X
-    return [
-        {"depth": depth, "method": method} | reconstruction(X, reconstruct(estimator, X))
-        for depth, estimator in fitted(method, depths, source, epochs, source.seed, cache).items()
-    ]
-
-
-def compare_tables(options):
-    """R² of each prefix less PCA's at that depth, of one ordered code a table and seed.
-
-    Returns
-    -------
-    rows : list of dict
-        One for each table: its worst prefix, and the mean `difference` over the seeds there.
-    """
-    found = {}
-    every = sources(options, n_seeds=1 if options.quick else N_SEEDS)
-    results = cells.run(
-        _curves, [(s, options.epochs) for s in every], cache=options.cache, n_jobs=options.jobs
-    )
-    for source, result in zip(every, results, strict=True):
-        found.setdefault(source.title, []).append(result)
-    rows = []
-    for title, results in found.items():
-        pca, skae = (np.mean([curves[i] for _, curves in results], axis=0) for i in (0, 1))
-        worst = int(np.argmin(skae - pca))
-        rows.append(
-            {
-                "dataset": title,
-                "features": results[0][0],
-                "components": len(pca),
-                "seeds": len(results),
-            }
-            | {"worst_prefix": worst + 1, "difference": float((skae - pca)[worst])}
-            | {
-                "r2_pca": float(pca[worst]),
-                "r2_skae": float(skae[worst]),
-                "mean_difference": float((skae - pca).mean()),
-            }
-        )
-    worst = min(rows, key=lambda row: row["difference"])
-    print(
-        f"Worst prefix: {worst['difference']:+.4f} ({worst['dataset']}, depth {worst['worst_prefix']})"
-    )
     return rows
 
 
 def _curves(source, epochs):
     """Number of features, and R² at each prefix of PCA and of skae."""
     split = datasets.load(source)
-    skae = AutoencoderTransformer(ordered=True, max_iter=epochs, random_state=source.seed).fit(
-        split.train.X
-    )
+    skae = AutoencoderTransformer(ordered=True, max_iter=epochs, random_state=source.seed)
+    skae.fit(split.train.X)
     pca = PCA(skae.n_components_, random_state=source.seed).fit(split.train.X)
-    held_out = split.held_out.X
-    return held_out.shape[1], (_pca_curve(pca, held_out), skae.explained_variance_curve(held_out))
+    X = split.held_out.X
+    return X.shape[1], (_pca_curve(pca, X), skae.explained_variance_curve(X))
 
 
 def _pca_curve(pca, X):
-    """R² at each prefix of PCA's components, which are orthogonal."""
-    centred, codes = X - pca.mean_, pca.transform(X)
-    left = np.square(centred).sum() - np.square(codes).sum(axis=0).cumsum()
+    """R² at each prefix of the components of PCA, which are orthogonal."""
+    centered, codes = X - pca.mean_, pca.transform(X)
+    left = np.square(centered).sum() - np.square(codes).sum(axis=0).cumsum()
     return 1 - left / np.square(X - X.mean(axis=0)).sum()
 
 
-def compare_shares(options):
-    """Depth for a share of the variance and held-out R² there: of skae, of PCA, and of PCA by skae's rule.
+def _worst_prefix(title, results):
+    pca, skae = (np.mean([curves[i] for _, curves in results], axis=0) for i in (0, 1))
+    worst = int(np.argmin(skae - pca))
+    row = {"dataset": title, "features": results[0][0], "components": len(pca)}
+    row |= {"seeds": len(results), "worst_prefix": worst + 1}
+    row |= {"difference": float((skae - pca)[worst]), "r2_pca": float(pca[worst])}
+    return row | {"r2_skae": float(skae[worst]), "mean_difference": float((skae - pca).mean())}
 
-    Returns
-    -------
-    rows : list of dict
-        One for each dataset: means over the seeds, and `most_over_pca_by_rule`, components more in the worst seed.
+
+@question(
+    "ordered fraction",
+    "dataset depth_skae:.1f r2_skae:.3f depth_pca:.1f r2_pca:.3f depth_pca_by_rule:.1f "
+    "r2_pca_by_rule:.3f",
+    file="ordered_share_{dataset}{label}_{evaluate}",
+    datasets=("digits", "tabular"),
+)
+def ordered_fraction(options):
+    """How many components n_components=0.9 selects, and what they keep of held-out data.
+
+    "By rule" is PCA with a number of components that is selected on the validation set of skae.
     """
-    every = sources(options, n_seeds=1 if options.quick else N_SHARE_SEEDS)
-    results = cells.run(
-        _depths, [(s, options.epochs) for s in every], cache=options.cache, n_jobs=options.jobs
-    )
-    found = {}
-    for source, result in zip(every, results, strict=True):
-        found.setdefault(source.title, []).append(result)
+    found = over_seeds(_selected, options, 1 if options.quick else N_FRACTION_SEEDS, options.epochs)
     rows = []
     for title, results in found.items():
         more = max(result["depth_skae"] - result["depth_pca_by_rule"] for result in results)
-        means = {name: float(np.mean([result[name] for result in results])) for name in results[0]}
-        rows.append(
-            {"dataset": title, "share": SHARE, "seeds": len(results)}
-            | means
-            | {"most_over_pca_by_rule": more}
-        )
-    print(
-        f"Components more than PCA takes by the same rule, at most: {max(row['most_over_pca_by_rule'] for row in rows)}"
-    )
+        row = {"dataset": title, "share": FRACTION, "seeds": len(results)}
+        row |= {name: float(np.mean([result[name] for result in results])) for name in results[0]}
+        rows.append(row | {"most_over_pca_by_rule": more})
     return rows
 
 
-def _depths(source, epochs):
-    split = datasets.load(source)
-    X, X_val = train_test_split(split.train.X, test_size=VALIDATION_SHARE, random_state=source.seed)
-    skae = AutoencoderTransformer(SHARE, max_iter=epochs, random_state=source.seed).fit(
-        X, X_val=X_val
-    )
-    pca = PCA(SHARE, random_state=source.seed).fit(X)
-    reached = _pca_curve(PCA().fit(X), X_val) >= SHARE
-    by_rule = PCA(int(reached.argmax()) + 1 if reached.any() else len(reached)).fit(X)
+def _selected(source, epochs):
+    split, seed = datasets.load(source), source.seed
+    X, X_val = train_test_split(split.train.X, test_size=VALIDATION_FRACTION, random_state=seed)
+    reached = _pca_curve(PCA().fit(X), X_val) >= FRACTION
+    estimators = {
+        "skae": AutoencoderTransformer(FRACTION, max_iter=epochs, random_state=seed),
+        "pca": PCA(FRACTION, random_state=seed),
+        "pca_by_rule": PCA(int(reached.argmax()) + 1 if reached.any() else len(reached)),
+    }
     result = {}
-    for name, method in {"skae": skae, "pca": pca, "pca_by_rule": by_rule}.items():
-        result[f"depth_{name}"] = int(method.n_components_)
-        result[f"r2_{name}"] = reconstruction_score(method, split.held_out.X)
+    for name, estimator in estimators.items():
+        estimator.fit(X, **({"X_val": X_val} if name == "skae" else {}))
+        result[f"depth_{name}"] = int(estimator.n_components_)
+        result[f"r2_{name}"] = reconstruction_score(estimator, split.held_out.X)
     return result
 
 
-def _parse(argv):
-    made = parser(__doc__, datasets=("digits", "mnist", "tabular"))
-    made.add_argument("--question", choices=("prefixes", "share"), default="prefixes")
-    made.add_argument(
-        "--depths", type=int, nargs="+", help="of images (default: 2 to 32; mnist: 2 to 128)"
-    )
-    return parse(made, argv, quick={"depths": [2, 4], "epochs": 1}, mnist={"epochs": 15})
+@question(
+    "ordered cost",
+    "what depth seconds:.2f ratio:.3f accuracy:.4f",
+    file="ordered_cost_{dataset}{label}_{evaluate}",
+    options=(option("--sweeps", "timed sweeps, each with a seed", type=int),),
+    defaults={"n_components": (2, 4, 8, 12, 16, 24, 32, 48), "repeats": 5, "sweeps": 5},
+    quick={"n_components": [2, 4], "epochs": 1, "repeats": 1, "sweeps": 1},
+    mnist={"epochs": 15, "n_components": [128], "repeats": 3},
+    timed=True,
+)
+def ordered_cost(options):
+    """How many seconds an ordered fit takes, and how many it saves in a sweep."""
+    split = datasets.load(*sources(options))
+    rows = _compare_fits(split.train.X, options)
+    return rows + (_compare_sweeps(split.train, options) if options.dataset == "digits" else [])
 
 
-if __name__ == "__main__":
-    main()
+def _compare_fits(X, options):
+    """Medians of alternating fits without and with ordered components."""
+    seconds = {False: [], True: []}
+    for _ in range(options.repeats + 1):
+        for is_ordered, found in seconds.items():
+            found.append(seconds_to_fit(_autoencoder(options, options.seed, is_ordered), X))
+    medians = {is_ordered: median(found[1:]) for is_ordered, found in seconds.items()}
+    about = {"depth": max(options.n_components)}
+    return [
+        {"what": f"fit, ordered={is_ordered}", "seconds": s, "ratio": s / medians[False]} | about
+        for is_ordered, s in medians.items()
+    ]
+
+
+def _compare_sweeps(train, options):
+    """Median seconds and mean accuracies of sweeps that alternate, each time with the next seed.
+
+    A search for each number refits each at the end, where one search over all refits the best
+    alone: its seconds are those of the former less the other refits.
+    """
+    seconds, accuracies = {EACH: [], ALL: [], ONE: []}, {ALONE: [], ONE: []}
+    advance = report.progress(options.sweeps)
+    for seed in range(options.seed, options.seed + options.sweeps):
+        total, found, refits = _timed(_searches(options, seed), train)
+        seconds[EACH].append(total)
+        seconds[ALL].append(total - sum(refits) + refits[found.argmax()])
+        accuracies[ALONE].append(found)
+        with TemporaryDirectory() as folder:
+            total, found, _ = _timed(_searches(options, seed, folder), train)
+        seconds[ONE].append(total)
+        accuracies[ONE].append(found)
+        advance(f"seed {seed}")
+    medians = {name: median(found) for name, found in seconds.items()}
+    ratios = {name: s / medians[EACH] for name, s in medians.items()}
+    rows = [{"what": f"sweep, {k}", "seconds": s, "ratio": ratios[k]} for k, s in medians.items()]
+    for name, found in accuracies.items():
+        means = np.mean(found, axis=0).tolist()
+        rows += [
+            {"what": f"accuracy, {name}", "depth": k, "accuracy": accuracy}
+            for k, accuracy in zip(options.n_components, means, strict=True)
+        ]
+    return [row | {"seeds": options.sweeps} for row in rows]
+
+
+def _timed(searches, train):
+    """Seconds of fitting all, mean accuracy of each candidate, and seconds of each refit."""
+    started = perf_counter()
+    for search in searches:
+        search.fit(*train)
+    total = perf_counter() - started
+    accuracies = np.concatenate([search.cv_results_["mean_test_score"] for search in searches])
+    return total, accuracies, [search.refit_time_ for search in searches]
+
+
+def _searches(options, seed, memory=None):
+    """A search for each number of components, or with `memory` one over all of an ordered fit."""
+    code = ("code", _autoencoder(options, seed, memory is not None))
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    if memory is None:
+        grids = [{"code__n_components": [k]} for k in options.n_components]
+        return [GridSearchCV(Pipeline([code, ("classifier", classifier)]), g, cv=CV) for g in grids]
+    steps = [code, ("first", FunctionTransformer(_first)), ("classifier", classifier)]
+    grid = {"first__kw_args": [{"k": k} for k in options.n_components]}
+    return [GridSearchCV(Pipeline(steps, memory=memory), grid, cv=CV)]
+
+
+def _autoencoder(options, seed, is_ordered):
+    k = max(options.n_components)
+    return AutoencoderTransformer(k, ordered=is_ordered, max_iter=options.epochs, random_state=seed)
+
+
+def _first(Z, k):
+    return Z[:, :k]

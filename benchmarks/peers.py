@@ -1,54 +1,159 @@
-"""Autoencoders of other libraries, each as its documentation shows it but for depth, hidden layers and epochs.
+"""The same training without skae: hand-written loops of PyTorch, and other libraries.
 
-Every peer is ``peer(X, hidden, depth, epochs, seed, curve)``: it fits an autoencoder of `depth` components, with `hidden`
-layers before the code and the same in reverse behind it, to the rows of X in [0, 1], and calls ``curve.mark`` with its
-reconstruction after each epoch. One whose library is not installed raises ImportError.
+A peer is ``peer(X, hidden, k, epochs, seed, curve)``: it fits an autoencoder of k components, with
+`hidden` layers before the code and the same in reverse after it, to samples in [0, 1], and calls
+``curve.mark`` with its reconstruction after each epoch. Each is as its documentation shows it
+otherwise. One whose library is not installed raises ImportError.
 """
 
 import logging
 import os
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+import warnings
+from collections import namedtuple
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from io import StringIO
 from itertools import pairwise
 from tempfile import TemporaryDirectory
-from time import perf_counter
-from typing import NamedTuple
+from time import perf_counter, sleep
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
-from skorch import NeuralNetRegressor
+from skorch import NeuralNet, NeuralNetRegressor
 from skorch.callbacks import Callback
 from torch import nn
 
-from benchmarks import loops
+LEARNING_RATE = 1e-3
+TEXTBOOK_BATCH = 256  # samples, as many as in the tutorial of Keras
 
-TEXTBOOK_BATCH = 256  # rows, as many as in Keras's tutorial
+
+def pause():
+    """Wait before a fit is timed: the threads of numpy, still looking for work, slow it down."""
+    sleep(0.2)
 
 
-class Point(NamedTuple):
-    """Seconds of a fit so far, and the mean squared error per value on held-out rows."""
+class _Clip(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, lower, upper):
+        return x.clamp(lower, upper)
 
-    epochs: int
-    seconds: float
-    mse: float
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None, None
+
+
+def dense(n_features, k):
+    """Residual paths of skae's dense network with one hidden layer of 256 units."""
+    f = nn.Sequential(nn.Linear(n_features, 256), nn.SiLU(), nn.Linear(256, k))
+    return f, nn.Sequential(nn.Linear(k, 256), nn.SiLU(), nn.Linear(256, n_features))
+
+
+def conv(n_features, k):
+    """Residual paths of skae's convolutional network, with its defaults, on images of 28 x 28."""
+    layer, size = {"kernel_size": 3, "stride": 2, "padding": 1}, 64 * 7 * 7
+    f = nn.Sequential(
+        *(nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 32, **layer), nn.SiLU()),
+        *(nn.Conv2d(32, 64, **layer), nn.SiLU(), nn.Flatten(), nn.Linear(size, k)),
+    )
+    layer["output_padding"] = 1
+    g = nn.Sequential(
+        *(nn.Linear(k, size), nn.SiLU(), nn.Unflatten(1, (64, 7, 7))),
+        *(nn.ConvTranspose2d(64, 32, **layer), nn.SiLU()),
+        *(nn.ConvTranspose2d(32, 1, **layer), nn.Flatten()),
+    )
+    return f, g
+
+
+class Network(nn.Module):
+    """skae's network by hand: linear paths, `dense` or `conv` ones, a straight-through clip."""
+
+    def __init__(self, paths, n_features, k, lower, upper):
+        super().__init__()
+        self.V = nn.Linear(n_features, k, bias=False)
+        self.D = nn.Linear(k, n_features, bias=False)
+        self.f, self.g = paths(n_features, k)
+        self.register_buffer("lower", lower)
+        self.register_buffer("upper", upper)
+
+    def forward(self, u):
+        z = self.V(u) + self.f(u)
+        return _Clip.apply(self.D(z) + self.g(z), self.lower, self.upper)
+
+
+def _prepare(X, paths, k):
+    """Standardized samples, and a network whose bounds are the range of all values."""
+    X = torch.from_numpy(X)
+    mean = X.mean(0)
+    scale = (X - mean).square().mean().sqrt()
+    lower, upper = ((bound - mean) / scale for bound in (X.min(), X.max()))
+    return (X - mean) / scale, Network(paths, X.shape[1], k, lower, upper)
+
+
+def _train(network, X, optimizer, batch_size, epochs, after_step=None, after_epoch=None):
+    """Train with as little around the arithmetic as PyTorch allows; X is a tensor."""
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(X)).split(batch_size):
+            x = X[chosen]
+            optimizer.zero_grad()
+            (network(x) - x).square().mean().backward()
+            optimizer.step()
+            if after_step:
+                after_step()
+        if after_epoch:
+            after_epoch()
+
+
+def hand_written(X, paths, k, batch_size, epochs, *, one_cycle=False, fused=True):
+    """Train skae's network by hand, with fused Adam."""
+    U, network = _prepare(X, paths, k)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=fused or None)
+    n_steps = epochs * -(-len(U) // batch_size)
+    cycle = partial(torch.optim.lr_scheduler.OneCycleLR, optimizer, LEARNING_RATE, n_steps)
+    _train(network, U, optimizer, batch_size, epochs, cycle().step if one_cycle else None)
+
+
+def skorch_defaults(X, paths, k, batch_size, epochs):
+    """Train a NeuralNet as skorch makes it, silent: its DataLoader, callbacks, default Adam."""
+    U, network = _prepare(X, paths, k)
+    given = {"lr": LEARNING_RATE, "batch_size": batch_size, "max_epochs": epochs, "verbose": 0}
+    given |= {"optimizer": torch.optim.Adam, "iterator_train__shuffle": True, "train_split": None}
+    NeuralNet(network, criterion=nn.MSELoss, **given).fit(U, U)
+
+
+def perceptron(n_features, hidden, k):
+    """Textbook autoencoder: ReLU, a linear code, sigmoid output; the decoder is a mirror image."""
+    encoder, decoder = _relu_layers(n_features, *hidden, k), _relu_layers(k, *hidden[::-1])
+    output = nn.Linear(hidden[0], n_features)
+    return nn.Sequential(*encoder[:-1], *decoder, output, nn.Sigmoid())
+
+
+def _relu_layers(*widths):
+    layers = [(nn.Linear(n_in, n_out), nn.ReLU()) for n_in, n_out in pairwise(widths)]
+    return nn.Sequential(*(module for layer in layers for module in layer))
+
+
+def train_textbook(X, network, batch_size, epochs, *, after_epoch=None):
+    """Train a network to reconstruct samples as tutorials do: squared error, default Adam."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    _train(network, torch.from_numpy(X), optimizer, batch_size, epochs, after_epoch=after_epoch)
+
+
+def train_mlp_regressor(X, hidden, k, batch_size, epochs):
+    """Train scikit-learn's MLPRegressor to reconstruct samples, for all the epochs."""
+    sizes = {"hidden_layer_sizes": (*hidden, k, *hidden[::-1]), "batch_size": batch_size}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is not meant to converge
+        MLPRegressor(**sizes, max_iter=epochs, n_iter_no_change=epochs).fit(X, X)
+
+
+# Seconds of a fit so far, and the mean squared error per value on held-out samples.
+Point = namedtuple("Point", "epochs seconds mse")
 
 
 class Curve:
-    """Error against seconds of one fit, whose clock stands still while the error is measured.
-
-    The clock starts when the curve is made.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Held-out rows.
-
-    Attributes
-    ----------
-    points : list of Point
-        One for each call of :meth:`mark`, the first after one epoch.
-    """
+    """Error on held-out samples against seconds since it was made, without those of `mark`."""
 
     def __init__(self, X):
         self.points = []
@@ -57,112 +162,79 @@ class Curve:
         self._since = perf_counter()
 
     def mark(self, reconstruct):
-        """Note where the fit is: `reconstruct` gives rows for rows."""
+        """Note the time and the error of `reconstruct`, a function of samples."""
         self._seconds += perf_counter() - self._since
         mse = float(np.mean(np.square(reconstruct(self._X) - self._X), dtype=np.float64))
         self.points.append(Point(len(self.points) + 1, self._seconds, mse))
         self._since = perf_counter()
 
 
-def textbook(X, hidden, depth, epochs, seed, curve):
-    """Hand-written PyTorch loop: ReLU, sigmoid output, Adam with a rate of 1e-3; the rows are a tensor in memory."""
+def textbook(X, hidden, k, epochs, seed, curve):
+    """Hand-written PyTorch loop: ReLU, sigmoid output, Adam with a rate of 1e-3."""
     torch.manual_seed(seed)
-    network = loops.perceptron(X.shape[1], hidden, depth)
-    loops.textbook(
-        X, network, TEXTBOOK_BATCH, epochs, after_epoch=lambda: curve.mark(_forward(network))
-    )
+    network = perceptron(X.shape[1], hidden, k)
+    mark = {"after_epoch": lambda: curve.mark(_forward(network))}
+    train_textbook(X, network, TEXTBOOK_BATCH, epochs, **mark)
 
 
-def skorch(X, hidden, depth, epochs, seed, curve, **settings):
-    """The regressor of skorch's user guide: stochastic gradient descent with a rate of 0.1, a fifth of the rows validate."""
+def skorch(X, hidden, k, epochs, seed, curve, **settings):
+    """The regressor of skorch's user guide: gradient descent with a rate of 0.1."""
+
+    class Mark(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            curve.mark(net.predict)
+
     torch.manual_seed(seed)
-    network = loops.perceptron(X.shape[1], hidden, depth)
-    settings = {"lr": 0.1} | settings
-    net = NeuralNetRegressor(
-        network, max_epochs=epochs, iterator_train__shuffle=True, verbose=0, **settings
-    )
-    net.set_params(callbacks=[_MarkInSkorch(curve)]).fit(X, X)
+    settings = {"lr": 0.1, "iterator_train__shuffle": True, "verbose": 0} | settings
+    network = perceptron(X.shape[1], hidden, k)
+    net = NeuralNetRegressor(network, max_epochs=epochs, **settings)
+    net.set_params(callbacks=[Mark()]).fit(X, X)
 
 
-def skorch_adam(X, hidden, depth, epochs, seed, curve):
-    """The same with the optimiser of the textbook loop."""
-    skorch(
-        X, hidden, depth, epochs, seed, curve, optimizer=torch.optim.Adam, lr=loops.LEARNING_RATE
-    )
-
-
-class _MarkInSkorch(Callback):
-    def __init__(self, curve):
-        self.curve = curve
-
-    def on_epoch_end(self, net, **kwargs):
-        self.curve.mark(net.predict)
-
-
-def scikit_learn(X, hidden, depth, epochs, seed, curve):
+def mlp_regressor(X, hidden, k, epochs, seed, curve):
     """MLPRegressor with its defaults, fitted to its own input an epoch at a time."""
-    net = MLPRegressor(hidden_layer_sizes=(*hidden, depth, *hidden[::-1]), random_state=seed)
+    net = MLPRegressor(hidden_layer_sizes=(*hidden, k, *hidden[::-1]), random_state=seed)
     for _ in range(epochs):
         net.partial_fit(X, X)
         curve.mark(net.predict)
 
 
-def pyod(X, hidden, depth, epochs, seed, curve):
-    """PyOD's AutoEncoder: batch normalisation and dropout, batches of 32. Its preprocessing is turned off.
-
-    That divides a pixel by its deviation, or by 1e-8 where it never varies among the training images: one held-out image in
-    which it does then has an error beyond all bounds, for as long as the weights of that pixel have not decayed. The error
-    is smaller without it.
-    """
+def pyod(X, hidden, k, epochs, seed, curve):
+    """PyOD's AutoEncoder, without its preprocessing, which fails on pixels that never vary."""
     from pyod.models.auto_encoder import AutoEncoder
 
     class Marked(AutoEncoder):
         def epoch_update(self):  # PyOD's own hook
             self.model.eval()
-            curve.mark(_forward(self.model))  # PyOD itself gives the errors of rows alone
+            curve.mark(_forward(self.model))  # PyOD itself has errors of samples only
             self.model.train()
 
-    sizes = {"hidden_neuron_list": [*hidden, depth], "epoch_num": epochs}
+    sizes = {"hidden_neuron_list": [*hidden, k], "epoch_num": epochs}
     Marked(**sizes, preprocessing=False, random_state=seed, verbose=0, device="cpu").fit(X)
 
 
-def keras(X, hidden, depth, epochs, seed, curve):
-    """The deep autoencoder of Keras's tutorial, on PyTorch: sigmoid output, Adam, batches of 256.
-
-    It minimises the squared error, by which it is compared here, and not the cross-entropy of the tutorial.
-    """
+def keras(X, hidden, k, epochs, seed, curve):
+    """The deep autoencoder of Keras's tutorial, on PyTorch, but for the squared error."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
     keras.utils.set_random_seed(seed)
-    widths = (*hidden, depth, *hidden[::-1])
+    widths = (*hidden, k, *hidden[::-1])
     hidden_layers = [keras.layers.Dense(width, activation="relu") for width in widths]
     output = keras.layers.Dense(X.shape[1], activation="sigmoid")
     model = keras.Sequential([keras.Input((X.shape[1],)), *hidden_layers, output])
     model.compile(optimizer="adam", loss="mse")
-    marking = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: curve.mark(
-            lambda rows: model.predict(rows, batch_size=1024, verbose=0)
-        )
-    )
-    model.fit(X, X, epochs=epochs, batch_size=256, shuffle=True, verbose=0, callbacks=[marking])
+
+    def mark(epoch, logs):
+        curve.mark(lambda samples: model.predict(samples, batch_size=1024, verbose=0))
+
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=mark)]
+    model.fit(X, X, epochs=epochs, batch_size=256, shuffle=True, verbose=0, callbacks=callbacks)
 
 
-def pythae_autoencoder(X, hidden, depth, epochs, seed, curve):
-    """The AE of pythae, trained as its documentation shows: Adam with a rate of 1e-3, batches of 64."""
-    from pythae.models import AE, AEConfig
-
-    _fit_pythae(AE, AEConfig, X, hidden, depth, epochs, seed, curve)
-
-
-def pythae_variational(X, hidden, depth, epochs, seed, curve):
-    """The VAE of pythae, trained like its AE; reconstructed from the mean of each row's code."""
-    from pythae.models import VAE, VAEConfig
-
-    _fit_pythae(VAE, VAEConfig, X, hidden, depth, epochs, seed, curve)
-
-
-def _fit_pythae(model_class, config_class, X, hidden, depth, epochs, seed, curve):
+def pythae(X, hidden, k, epochs, seed, curve, kind="AE"):
+    """The AE or VAE of pythae, as its documentation shows it: Adam, 1e-3, batches of 64."""
+    from pythae import models
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
     from pythae.pipelines import TrainingPipeline
@@ -173,7 +245,7 @@ def _fit_pythae(model_class, config_class, X, hidden, depth, epochs, seed, curve
         def __init__(self):
             super().__init__()
             self.layers = _relu_layers(X.shape[1], *hidden)
-            self.embedding, self.log_covariance = (nn.Linear(hidden[-1], depth) for _ in range(2))
+            self.embedding, self.log_covariance = (nn.Linear(hidden[-1], k) for _ in range(2))
 
         def forward(self, x):
             h = self.layers(x)
@@ -182,46 +254,29 @@ def _fit_pythae(model_class, config_class, X, hidden, depth, epochs, seed, curve
     class Decoder(BaseDecoder):
         def __init__(self):
             super().__init__()
-            layers = _relu_layers(depth, *hidden[::-1])
-            self.layers = nn.Sequential(layers, nn.Linear(hidden[0], X.shape[1]), nn.Sigmoid())
+            output = nn.Linear(hidden[0], X.shape[1])
+            self.layers = nn.Sequential(_relu_layers(k, *hidden[::-1]), output, nn.Sigmoid())
 
         def forward(self, z):
             return ModelOutput(reconstruction=self.layers(z))
 
     class Marking(TrainingCallback):
         def on_epoch_end(self, training_config, *, model, **kwargs):
-            curve.mark(lambda rows: _forward(lambda x: model.predict(x).recon_x)(rows))
+            curve.mark(_forward(lambda x: model.predict(x).recon_x))
 
     torch.manual_seed(seed)
-    model = model_class(
-        config_class(input_dim=(X.shape[1],), latent_dim=depth), Encoder(), Decoder()
-    )
-    with _silence(), TemporaryDirectory() as folder:
-        config = BaseTrainerConfig(
-            output_dir=folder, num_epochs=epochs, learning_rate=1e-3, seed=seed, no_cuda=True
-        )
+    sizes = getattr(models, f"{kind}Config")(input_dim=(X.shape[1],), latent_dim=k)
+    model = getattr(models, kind)(sizes, Encoder(), Decoder())
+    given = {"num_epochs": epochs, "learning_rate": 1e-3, "seed": seed, "no_cuda": True}
+    logging.getLogger("pythae").setLevel(logging.WARNING)
+    no_bars = redirect_stdout(StringIO()), redirect_stderr(StringIO())
+    with no_bars[0], no_bars[1], TemporaryDirectory() as folder:
+        config = BaseTrainerConfig(output_dir=folder, **given)
         TrainingPipeline(model, config)(X, callbacks=[Marking()])
 
 
-def _relu_layers(*widths):
-    return nn.Sequential(
-        *(nn.Sequential(nn.Linear(n_in, n_out), nn.ReLU()) for n_in, n_out in pairwise(widths))
-    )
-
-
-@contextmanager
-def _silence():
-    """Show neither what is logged nor progress bars."""
-    logging.disable()
-    try:
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
 def _forward(module):
-    """Rows from a module or a function of tensors, as numpy arrays."""
+    """A function of numpy arrays from a module, or a function of tensors."""
 
     def reconstruct(X):
         with torch.no_grad():
@@ -233,10 +288,10 @@ def _forward(module):
 PEERS = {
     "textbook loop": textbook,
     "skorch": skorch,
-    "skorch, Adam": skorch_adam,
-    "MLPRegressor": scikit_learn,
+    "skorch, Adam": partial(skorch, optimizer=torch.optim.Adam, lr=LEARNING_RATE),
+    "MLPRegressor": mlp_regressor,
     "PyOD": pyod,
-    "pythae AE": pythae_autoencoder,
-    "pythae VAE": pythae_variational,
+    "pythae AE": pythae,
+    "pythae VAE": partial(pythae, kind="VAE"),
     "Keras": keras,
 }

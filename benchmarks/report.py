@@ -1,8 +1,8 @@
-"""How results are shown and kept: progress, table, CSV, picture."""
+"""How results are shown and kept: progress, table, CSV, figure."""
 
 import csv
 import platform
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -12,118 +12,63 @@ import torch
 from tabulate import tabulate  # skorch depends on it
 
 import skae
-from benchmarks import images
+from benchmarks.datasets import unpack_images
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results"  # ignored by git; what is to be kept goes to benchmarks/results by --out
-# In the same colours in all charts.
-COLOURED = ("PCA", "skae", "skae ordered", "skae VAE", "skae conv")
+RESULTS = ROOT / "results"  # ignored by git
+PARTS = ("validation", "test")  # that can be held out
+RECORDED = ROOT / "benchmarks" / "results"  # what the pages show
+# In the same colors in all charts.
+COLORED = ("PCA", "skae", "skae ordered", "skae VAE", "skae conv")
+ERROR = "held-out squared error per value"
+# What columns of a CSV are called where they are shown.
+LABELS = {"depth": "components", "dataset": "data set", "table": "data set"}
 
 
-def epochs(text):
-    """Number of epochs that a command is given, or "auto"."""
-    return text if text == "auto" else int(text)
-
-
-@contextmanager
 def progress(n_steps):
-    """Show how far a job is: a bar where rich is installed and there is a terminal, else a line for each step.
-
-    Yields
-    ------
-    advance : callable
-        To be called after each step with a text that says what was done.
-    """
-    bar = _bar()
-    if bar is None:
-        n_done = 0
-
-        def advance(text):
-            nonlocal n_done
-            n_done += 1
-            print(f"[{n_done}/{n_steps}] {text}", flush=True)
-
-        yield advance
-    else:
-        with bar:
-            task = bar.add_task("", total=n_steps)
-            yield lambda text: bar.update(task, advance=1, description=text)
+    """A function to call after each step with a text, which prints how far the job is."""
+    steps = iter(range(1, n_steps + 1))
+    return lambda text: print(f"[{next(steps)}/{n_steps}] {text}", flush=True)
 
 
-def _bar():
-    try:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-    except ImportError:
-        return None
-    bar = Progress(
-        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
-    )
-    return bar if bar.console.is_terminal else None
-
-
-def print_table(rows, formats):
-    """Print rows (dicts) as a table.
-
-    Parameters
-    ----------
-    rows : list of dict
-    formats : dict of str to str
-        The columns to show, and the format of each ("" for text and integers).
-    """
-    cells = [{name: row.get(name) for name in formats} for row in rows]
-    print(tabulate(cells, headers="keys", floatfmt=[form or "g" for form in formats.values()]))
+def print_table(rows, columns):
+    """Print rows (dicts); `columns` are their names and formats, as in "method r2:.3f"."""
+    formats = dict(column.partition(":")[::2] for column in columns.split())
+    formats = {name: form for name, form in formats.items() if any(name in row for row in rows)}
+    shown = [{LABELS.get(name, name): row.get(name) for name in formats} for row in rows]
+    print(tabulate(shown, headers="keys", floatfmt=[form or "g" for form in formats.values()]))
 
 
 def provenance(seed, threads=None):
     """Where results come from: versions, processor, threads and seed."""
     packages = {name: version(name) for name in ("torch", "scikit-learn", "skorch", "numpy")}
-    return {
-        "seed": seed,
-        "threads": threads or torch.get_num_threads(),
-        "skae": skae.__version__,
-        **packages,
-        "python": platform.python_version(),
-        "processor": _processor(),
-    }
+    about = {"seed": seed, "threads": threads or torch.get_num_threads(), "skae": skae.__version__}
+    return about | packages | {"python": platform.python_version(), "processor": _processor()}
 
 
 def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not on Linux
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    with suppress(OSError):  # not on Linux
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def write_csv(path, rows):
-    """Write rows (dicts) to a CSV file, floats with six digits, and say where it is."""
+    """Write rows (dicts) to a CSV file, floats with six digits, and print where it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow(
-                {name: f"{x:.6g}" if isinstance(x, float) else x for name, x in row.items()}
-            )
+            shown = {k: f"{x:.6g}" if isinstance(x, float) else x for k, x in row.items()}
+            writer.writerow(shown)
     print(f"Wrote {path}")
 
 
 def read_csv(path):
-    """Read what :func:`write_csv` wrote.
-
-    Returns
-    -------
-    rows : list of dict
-        Numbers are int or float, an empty cell is None.
-    """
+    """Rows of a file of :func:`write_csv`: numbers are int or float, an empty entry is None."""
     csv.field_size_limit(2**27)  # images are in some of them
     with path.open(newline="", encoding="utf-8") as file:
         return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
@@ -136,85 +81,86 @@ def _number(text):
     return text or None
 
 
+def by(rows, *columns):
+    """Groups of rows by the value of a column, or by those of several, in the order of the rows."""
+    found = {}
+    for row in rows:
+        key = tuple(row[column] for column in columns)
+        found.setdefault(key if len(key) > 1 else key[0], []).append(row)
+    return found
+
+
+def lines(rows, x, y):
+    """Lines of a :class:`Panel` from two columns of the rows of each method."""
+    methods = by(rows, "method").items()
+    return {name: ([row[x] for row in own], [row[y] for row in own]) for name, own in methods}
+
+
 def draw_images(path, rows):
-    """Draw images row by row, and say where the picture is; without matplotlib, say that there is none.
+    """Draw images, packed as text, row by row with a label each."""
+    parts = [unpack_images(text) for _, text in rows]
+    pad = [(0, 0), (0, 1), (0, 1), *[(0, 0)] * (parts[0].ndim - 3)]  # a gray line between images
+    framed = [np.concatenate(np.pad(part, pad, constant_values=0.5), axis=1) for part in parts]
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    rows : list of (str, str)
-        Label of each row of the picture, and its images as :func:`benchmarks.images.pack` writes them.
-    """
-    parts = [images.unpack(text) for _, text in rows]
-    mosaic = np.concatenate(
-        [np.concatenate([_framed(image) for image in part], axis=1) for part in parts]
-    )
-    figure = _figure(1.8 + 0.7 * len(parts[0]), 0.75 * len(rows))
-    if figure is None:
-        return
-    ax = figure.subplots()
-    ax.imshow(mosaic, cmap="gray_r", vmin=0, vmax=1)
-    ax.set_xticks([])
-    ax.set_yticks(
-        (parts[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5,
-        [label for label, _ in rows],
-        fontsize=9,
-    )
-    _save(figure, path)
+    def draw(figure):
+        ax = figure.subplots()
+        ax.imshow(np.concatenate(framed), cmap="gray_r", vmin=0, vmax=1)
+        centers = (parts[0].shape[1] + 1) * (np.arange(len(rows)) + 0.5) - 0.5
+        ax.set_yticks(centers, [label for label, _ in rows], fontsize=9)
+        ax.set_xticks([])
 
-
-def _framed(image):
-    """An image in [0, 1] with a grey line below and to the right."""
-    pad = [(0, 1), (0, 1), *[(0, 0)] * (image.ndim - 2)]
-    return np.pad(image, pad, constant_values=0.5)
+    _draw(path, (1.8 + 0.7 * len(parts[0]), 0.75 * len(rows)), draw)
 
 
 class Panel(NamedTuple):
-    """A chart of lines: by label the x and y of each, and what `matplotlib.axes.Axes.set` takes."""
+    """A chart of lines: the x and y of each label, and what `matplotlib.axes.Axes.set` takes."""
 
     lines: dict
     options: dict
     style: str = "o-"
 
 
-def depth_axis(depths):
-    """What :class:`Panel` takes for an axis of depths, or of other sizes that double."""
-    return {"xscale": "log", "xlabel": "depth", "xticks": depths, "xticklabels": depths}
+def doubling_axis(sizes):
+    """What :class:`Panel` takes for an axis of numbers of components."""
+    sizes = {"xticks": sizes, "xticklabels": sizes}
+    return {"xscale": "log", "xlabel": "number of components"} | sizes
 
 
-def draw_lines(path, panels):
-    """Draw charts side by side, a colour for each label; without matplotlib, say that there is none.
+def draw_lines(path, panels, size=(4.6, 3.6)):
+    """Draw charts of this size in inches next to each other."""
+    labels = list(dict.fromkeys([*COLORED, *(label for panel in panels for label in panel.lines)]))
 
-    Parameters
-    ----------
-    path : pathlib.Path
-    panels : list of Panel
-    """
-    figure = _figure(4.6 * len(panels), 3.6)
-    if figure is None:
-        return
-    labels = list(dict.fromkeys([*COLOURED, *(label for panel in panels for label in panel.lines)]))
-    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for label, (x, y) in panel.lines.items():
-            ax.plot(x, y, panel.style, color=f"C{labels.index(label)}", label=label, markersize=4)
-        ax.set(**panel.options)
-        if "xticks" in panel.options:
-            ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-        ax.legend(fontsize=8)
-        ax.grid(alpha=0.3)
-    _save(figure, path)
+    def draw(figure):
+        from matplotlib.ticker import LogLocator
+
+        for ax, panel in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+        ):
+            for label, (x, y) in panel.lines.items():
+                i = labels.index(label)  # there are ten colors
+                style = panel.style if i < 10 else panel.style.replace("-", "--")
+                width = 2.5 if len(panel.lines) > 6 and label.startswith("skae") else 1.3
+                ax.plot(x, y, style, color=f"C{i}", label=label, markersize=4, linewidth=width)
+            ax.set(**panel.options)
+            ax.set_xlabel(ax.get_xlabel().replace("_", " "))
+            if ax.get_yscale() == "log":
+                ax.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
+                ax.yaxis.set(minor_formatter="")
+            if "xticks" in panel.options:
+                ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+            ax.legend(fontsize=8)
+            ax.grid(alpha=0.3)
+
+    _draw(path, (size[0] * len(panels), size[1]), draw)
 
 
-def _figure(width, height):
+def _draw(path, size, draw):
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        print("No picture: matplotlib is not installed.")
-        return None
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
+        print("No figure: matplotlib is not installed.")
+        return
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure)
     figure.savefig(path, dpi=100, bbox_inches="tight")
     print(f"Wrote {path}")

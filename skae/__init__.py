@@ -1,4 +1,4 @@
-"""Autoencoders for scikit-learn that start as PCA and only get better."""
+"""Autoencoders for scikit-learn that start as PCA and only get better at reconstruction."""
 
 from skae._autoencoder import AutoencoderTransformer
 from skae._conv import ConvAutoencoderTransformer

@@ -1,4 +1,4 @@
-"""The face that all estimators share: fit, transform and its inverse, scores."""
+"""Base class of all estimators: fit, transform and its inverse, scores."""
 
 from abc import abstractmethod
 
@@ -19,12 +19,12 @@ from skae._nn.modes import without_ambient_state
 from skae._preparation import Samples
 from skae._summary import summarize
 
-# R² that a prefix of ordered codes may fall back to where PCA has more: others gain by it.
+# R² that a prefix of ordered codes may fall to if PCA has more: other prefixes gain by it.
 _SUFFICIENT_SCORE = 0.99
 
 
 def hook(method):
-    """Declare a method that a subclass may implement; it overrides nothing else of :class:`BaseAutoencoder`."""
+    """Declare a method of :class:`BaseAutoencoder` that subclasses may override, and no other."""
     method.is_hook = True
     return method
 
@@ -37,45 +37,44 @@ class BaseAutoencoder(
     TransformerMixin,
     BaseEstimator,
 ):
-    """Everything but what a subclass implements by the methods that are declared as hooks."""
+    """Base class of all estimators; subclasses override hooks only."""
 
     _parameter_constraints: dict = {**_parameters.COMMON, **_parameters.RECONSTRUCTION}
 
-    # Where notebooks link parameters and attributes to their documentation.
+    # Address that notebooks link parameters and attributes to.
     _doc_link_module = "skae"
     _doc_link_template = (
         "https://skae.readthedocs.io/en/stable/api/{estimator_module}.{estimator_name}.html"
     )
 
-    _per_component = (
-        "explained_variance_ratio_",
-    )  # fitted attributes with a value for each component, where these are ordered
+    # Fitted attributes with a value for each component of ordered codes.
+    _per_component = ("explained_variance_ratio_",)
 
     # Hooks, in the order in which `fit` calls them.
 
     @hook
     def _to_samples(self, X, *, fitting=False):
-        """Flat samples of what the user gives, before any validation."""
+        """Flatten the samples that the user gives, before any validation."""
         return as_array(X)
 
     @hook
     def _check_parameters(self):
-        """Refuse parameters that cannot hold together, beyond those that all estimators have."""
+        """Refuse invalid combinations of the parameters that not all estimators have."""
         _parameters.check_pca_start(self)
 
     @hook
     @abstractmethod
     def _make_network(self):
-        """The network of the parameters; see :mod:`skae._nn.networks`."""
+        """Network that the parameters describe; see :mod:`skae._nn.networks`."""
 
     @hook
     def _uses_scatter(self, n_samples, n_features, n_outputs):
-        """Whether the start is computed from a scatter matrix."""
+        """Whether the initialization is computed from a scatter matrix."""
         return self.init == "pca" and needs_scatter(n_samples, n_features)
 
     @hook
     def _make_standardizers(self, samples, moments):
-        """Standardizers of the samples and of their targets."""
+        """Standardizers of the samples and of their reconstructions."""
         standardizer = self._make_standardizer(moments, "X")
         if samples.target is None:
             return standardizer, standardizer
@@ -84,19 +83,19 @@ class BaseAutoencoder(
 
     @hook
     def _check_samples(self, moments, name, standardizer):
-        """Refuse samples of a validation set that the standardizer or the loss cannot take."""
+        """Refuse a validation set with values that the standardizer or the loss cannot take."""
         if self._is_sigmoid:
             check_unit_interval(moments.low.min(), moments.high.max(), name)
         standardizer.check_range(moments, name)
 
     @hook
     def _max_components(self, n_samples):
-        """Number of components beyond which no fraction of the variance is left to explain."""
+        """Number of components that explain all of the variance."""
         return min(self.n_features_in_, n_samples)
 
     @hook
     def _make_spec(self, **common):
-        """What the module is built from; see :class:`skae._nn.autoencoder.Spec`."""
+        """Sizes and choices of the module; see :class:`skae._nn.autoencoder.Spec`."""
         return AutoencoderSpec(
             **common,
             latent_activation=self.code_activation,
@@ -108,54 +107,58 @@ class BaseAutoencoder(
 
     @hook
     def _make_corruption(self, moments, target_standardizer):
-        """The corruption of the inputs in training; see :mod:`skae._data.corruptions`."""
+        """Corruption of the inputs in training; see :mod:`skae._data.corruptions`."""
         return None
 
     @hook
     def _start(self, module, data):
-        """Make a module the linear model that training starts at."""
+        """Set the weights of a module to the linear model that training starts from."""
         module.start_at(pca(data.linear, self.n_components_))
 
     @hook
     def _describe(self, data):
-        """Set fitted attributes that need the data."""
+        """Set fitted attributes that depend on the data."""
 
     @hook
     def _derive(self):
-        """Set fitted attributes that follow from the model and from others; `truncate` sets them again."""
+        """Set fitted attributes that follow from the model; `truncate` sets them again."""
 
     # Fit
 
     @hook
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, X_val=None):
-        """Train on the rows of X.
+        """Fit the autoencoder to X.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, at least two.
+            Dense, numeric training data, at least two samples. Some estimators take images, too.
         y : None
-            Ignored; here for scikit-learn's conventions.
+            Ignored. It is part of the signature by convention.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
-            Rows that choose the epoch to keep, instead of a `validation_fraction` of X. In a
-            Pipeline they have to be transformed as X is: see its `transform_input`.
+            Validation set that selects the epoch, instead of a `validation_fraction` of X. In a
+            Pipeline, enable metadata routing, call ``set_fit_request(X_val=True)`` and pass
+            ``transform_input=["X_val"]`` to the Pipeline, so that it is transformed as X is.
 
         Returns
         -------
         self : object
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            If a parameter or a combination of them cannot hold, or X or X_val is not a finite
-            numeric table of the right width. The estimator is then as it was before.
+            If a parameter or a combination of them is invalid, or X or X_val is not numeric and
+            finite, or has an invalid shape. The estimator is then as it was before.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the loss is no longer finite; the best epoch until then is kept.
+            If the loss is no longer finite. The best epoch so far is kept.
+        UserWarning
+            If a fraction given as `n_components` is not reached, or if the density of a
+            VAETransformer is degenerate or its posterior has collapsed.
         """
         with unchanged_on_failure(self), without_ambient_state():
             device, samples = self._validate(X)
@@ -165,14 +168,14 @@ class BaseAutoencoder(
 
     @hook
     def _truncated_model(self, n_components):
-        """The model of the first components."""
+        """Model of the first components."""
         return self._model.truncated(n_components)
 
     # Apply
 
     @property
     def history_(self):
-        """History of the skorch net: a list with a dict an epoch."""
+        """History of the skorch net: a list with a dict for each epoch."""
         check_is_fitted(self)
         return self.net_.history
 
@@ -182,42 +185,49 @@ class BaseAutoencoder(
 
     @hook
     def transform(self, X):
-        """Codes of the rows of X.
+        """Encode X.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to code.
+            Samples to encode.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), of the dtype of X
-            In the unit of the data, as PCA's: before training they equal
-            ``PCA(n_components).fit_transform(X)``.
+            Latent codes. If epoch 0 of a model that starts as PCA is kept, they equal
+            ``PCA.transform(X)``, in the units of X. Training changes the scale of each component:
+            standardize the codes if a later step depends on their scale.
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric and finite, or has other features than in `fit`.
         """
         X = self._validate_samples(X)
         return self._model.encode(X)
 
     def inverse_transform(self, X):
-        """Rows from codes.
+        """Decode latent codes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as `transform` gives them; of ordered codes also the first columns alone. Columns
-            that are set to zero instead are values, as others are.
+            Latent codes, as `transform` returns them. If they are ordered, pass the first k columns
+            to reconstruct from k components. Do not pad with zeros: the decoder is conditioned on
+            the number of components, and zero is an ordinary value of a component.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), of the dtype of X
-            Reconstructed rows. With `set_output` a frame with the columns that `fit` saw and the
-            index of X.
+            Reconstructed samples. After `set_output`, a DataFrame with the columns seen in `fit`
+            and the index of X.
 
         Raises
         ------
         ValueError
-            If X has more columns than there are codes, or fewer where they are not ordered; or the
-            names of the codes in another order.
+            If the columns of X are not the components in order or, for ordered codes, the first of
+            them; or if X is not numeric and finite.
         """
         check_is_fitted(self)
         check_order(X, self.get_feature_names_out())
@@ -225,49 +235,61 @@ class BaseAutoencoder(
         n_left = self.n_components_ - codes.shape[1]
         if n_left < 0 or (n_left and not self._model.spec.is_ordered):
             raise ValueError(
-                f"X has {codes.shape[1]} columns, but the codes of this {type(self).__name__} have {self.n_components_}:"
-                " give inverse_transform what transform returns."
+                f"X has {codes.shape[1]} columns, but the latent codes of this"
+                f" {type(self).__name__} have {self.n_components_} components: give the columns"
+                " that transform returns, or, with ordered=True, the first of them."
             )
         return self._in_container(self._model.decode(codes), X)
 
     def reconstruct(self, X):
-        """``inverse_transform(transform(X))`` in one pass.
+        """Encode and decode X: ``inverse_transform(transform(X))`` in one pass.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to reconstruct.
+            Samples to reconstruct.
 
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features), of the dtype of X
-            Reconstructed rows. With `set_output` a frame, as of `inverse_transform`.
+            Reconstructed samples, in the container that `inverse_transform` returns.
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric and finite, or has other features than in `fit`.
         """
         samples = self._validate_samples(X)
         return self._in_container(self._model.reconstruct(samples), X)
 
     @hook
     def score(self, X, y=None, sample_weight=None):
-        r"""R² of the reconstruction, all features together.
+        r"""R² of the reconstruction, over all features.
 
-        .. math:: R^2 = 1 - \sum_{ij} (x_{ij} - \hat x_{ij})^2 / \sum_{ij} (x_{ij} - \bar x_j)^2
+        .. math:: R^2 = 1 - \sum_{ij} (x_{ij} - \hat{x}_{ij})^2 / \sum_{ij} (x_{ij} - \bar{x}_j)^2
 
-        Comparable across scales and with :func:`skae.reconstruction_score` of PCA. It rises with
-        `n_components`: a search over that needs a step behind the codes, or it picks the largest.
+        It is comparable with :func:`skae.reconstruction_score` of PCA. It increases with
+        `n_components`, so maximizing it selects the largest value: tune `n_components` through a
+        downstream estimator, or use ordered codes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to reconstruct.
+            Samples to reconstruct.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            Weight of each sample.
 
         Returns
         -------
         score : float
-            At most 1, without unit.
+            R², at most 1: 0 for predicting the mean of X, negative for a worse reconstruction.
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric and finite, or has other features than in `fit`.
         """
         X = self._validate_samples(X)
         if sample_weight is not None:
@@ -276,66 +298,72 @@ class BaseAutoencoder(
 
     @hook
     def score_samples(self, X):
-        """Minus the mean squared error of each row; low means unusual.
+        """Negative mean squared error of the reconstruction of each sample.
+
+        It is a weak anomaly score: a flexible autoencoder reconstructs anomalies, too. The
+        reconstruction error of PCA finds them better on average, and an isolation forest is often
+        as good as any; see also :meth:`VAETransformer.score_samples`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to reconstruct.
+            Samples to reconstruct.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,), of the dtype of X
-            In the squared unit of the data, at most 0.
+            Scores, at most 0, in the squared units of X. Low values mean a large error.
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric and finite, or has other features than in `fit`.
         """
         X = self._validate_samples(X)
         return -self._model.mean_squared_errors(X)
 
     @hook
     def explained_variance_curve(self, X):
-        """R² of the reconstruction from the first 1, 2, … components; ordered codes only.
+        """R² of the reconstruction from the first 1, 2, … components of ordered codes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to reconstruct. They are coded once and decoded once for each depth: a thousand of
-            them tell enough.
+            Samples, each reconstructed from every number of components: a thousand are enough.
 
         Returns
         -------
         curve : ndarray of shape (n_components,)
-            R² at each depth, all features together; `explained_variance_ratio_` are its steps on
-            training rows.
+            R² for each number of components, at most 1; see `score`. The differences between
+            successive values on some of the training samples are `explained_variance_ratio_`.
 
         Raises
         ------
         ValueError
-            If the codes are not ordered.
+            If the codes are not ordered, or X is not as in `fit`.
         """
         X = self._validate_samples(X)
         self._check_ordered()
         return self._model.r2(X, X, range(1, self.n_components_ + 1))
 
     def truncate(self, n_components):
-        """The estimator with the first components alone, fitted, without any training; ordered codes only.
+        """Fitted estimator of the first components of ordered codes; nothing is trained.
 
         Parameters
         ----------
         n_components : int
-            From 1 to `n_components_`.
+            Number of components to keep, from 1 to `n_components_`.
 
         Returns
         -------
         estimator : object
-            Of the same class. Its codes are the first columns of this one's; it is smaller by the
-            weights of the others. Where a variational autoencoder has kept its start, the truncated
-            one is probabilistic PCA with that number of components, which has a noise variance of
-            its own: the columns are scaled by another factor.
+            Estimator of the same class whose codes are the first columns of these. A VAETransformer
+            that has kept epoch 0 becomes probabilistic PCA with another noise variance and scale.
 
         Raises
         ------
         ValueError
-            If the codes are not ordered, or there are not that many.
+            If the codes are not ordered, or `n_components` is out of range.
         """
         check_is_fitted(self)
         self._check_ordered()
@@ -350,17 +378,18 @@ class BaseAutoencoder(
     def _check_ordered(self):
         if not self._model.spec.is_ordered:
             raise ValueError(
-                "The codes are not ordered: fit with ordered=True or n_components as a share, such as 0.95."
+                "The latent codes are not ordered: fit with ordered=True, or with n_components as a"
+                " fraction of the variance, such as 0.95."
             )
 
     def summary(self):
-        """Parameters of the network.
+        """List the parameters of the network, with their shapes and counts.
 
         Returns
         -------
         summary : Summary
-            A named tuple of `rows` (name, shape and count of each parameter) and the totals
-            `encoder`, `decoder` and `total`; ``print`` shows it as a table.
+            Named tuple of `rows` (name, shape and count of each parameter tensor) and the totals
+            `encoder`, `decoder` and `total`. ``print`` shows it as a table.
         """
         check_is_fitted(self)
         return summarize(self._model.module)
@@ -370,18 +399,18 @@ class BaseAutoencoder(
         return validate_data(self, self._to_samples(X), dtype=FLOATS, reset=False)
 
     def _in_container(self, X_hat, X):
-        """Reconstructed samples in the form and container that the user gets for X."""
+        """Convert reconstructed samples to the form and container of X."""
         return in_container(self._from_samples(X_hat), X, self, self._names_out)
 
     @hook
     def _from_samples(self, X_hat):
-        """What the user gets for flat reconstructed samples."""
+        """Convert flat reconstructed samples to the form that `fit` was given."""
         return X_hat
 
     @property
     @hook
     def _names_out(self):
-        """Names of the columns of reconstructed samples."""
+        """Column names of reconstructed samples."""
         return getattr(self, "feature_names_in_", None)
 
     def __sklearn_tags__(self):

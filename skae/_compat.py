@@ -1,4 +1,4 @@
-"""Every name that is private in a dependency, or that not all of its supported versions have."""
+"""Names that are private in a dependency, or that some of its supported versions lack."""
 
 from sklearn.base import _fit_context as fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks

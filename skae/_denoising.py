@@ -21,155 +21,256 @@ from skae._preparation import Samples
 
 
 class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
-    r"""Autoencoder that gives back clean rows from damaged ones, starts as the best linear map and only gets better.
+    r"""Denoising autoencoder that starts as a linear regression and only gets better.
+
+    It reconstructs clean samples from corrupted ones [8]_. Let :math:`x` be a clean sample and
+    :math:`\tilde{x}` the corrupted one, :math:`\mu` and :math:`\tilde{\mu}` their means,
+    :math:`s` the root of the mean feature variance of the clean samples, and :math:`\tilde{s}`
+    that of the corrupted ones if `fit` is given pairs, otherwise :math:`s`. The corrupted sample
+    is standardized to :math:`\tilde{u} = (\tilde{x} - \tilde{\mu}) / \tilde{s}`, encoded and
+    denoised by
 
     .. math::
-        z = V \tilde u + f(\tilde u), \qquad \hat x = \mathrm{clip}(\mu + s\,(D z + g(z))), \qquad
-        \tilde u = (\tilde x - \tilde \mu) / s
+        z = V \tilde{u} + f(\tilde{u}), \qquad \hat{x} = \mathrm{clip}(\mu + s\,(D z + g(z)))
 
-    where :math:`\tilde x` is the damaged row, V and D start as the reduced-rank regression of clean
-    rows on damaged ones [1]_, and the residual networks f and g at zero. Training minimises the
-    mean of :math:`((\hat x
-    - x) / s)^2` against the clean row x [2]_, with a new damage in each batch, and keeps the best
-    epoch, as
-    :class:`AutoencoderTransformer` does.
+    The residual networks f and g are multilayer perceptrons, for images convolutional networks
+    as in :class:`ConvAutoencoderTransformer`. `transform` returns :math:`s z`. The matrices V
+    and D start at the reduced-rank regression of clean on corrupted training samples [7]_, with
+    a ridge penalty that is chosen on the validation set, and the last layers of f and g at zero.
+    Epoch 0 is this linear map, with the output clipped to the bounds found in the clean samples
+    (see `output_activation`). V, D, f and g are then trained together to minimize, by default,
+    the mean over samples and features of :math:`(\hat{x} - x)^2 / s^2`.
 
-    The damage is either drawn here, by `corruption`, or was measured: ``fit(X_damaged,
-    X_target=X_clean)``.
+    There are two ways to fit it. ``fit(X_clean)`` corrupts the samples itself, as `corruption`
+    says: at random and again in each batch of training, always in the same way in the validation
+    set. ``fit(X_corrupted, X_target=X_clean)`` is given pairs.
+
+    Training uses Adam by default, with a one-cycle learning rate [1]_. An epoch is scored and
+    kept with an exponential moving average of the weights, whose time constant is 3 % of all
+    steps [2]_. Gradients pass through the clipping of the output unchanged (straight-through
+    estimator [3]_).
+
+    The epoch with the highest score on a validation set is kept, epoch 0 included. A later epoch
+    is eligible only if its improvement over epoch 0 is significant (sign test): of m validation
+    samples, more than :math:`m / 2 + \sqrt{m}` have to improve, two standard deviations above
+    one half. With the default settings, 40 samples or fewer are too few for that, and the linear
+    map is kept. "Only gets better" refers to the reconstruction of held-out data. It does not
+    extend to downstream tasks: a classifier may do better on the codes of PCA.
 
     Parameters
     ----------
     n_components : int, float, "auto" or "spatial", default="auto"
-        Length of the code, at least 1. "auto" is ``min(32, max(1, n_features // 2))``. "spatial",
-        for images only, makes the last feature maps the code. A float in (0, 1) trains ordered
-        codes of up to 128 components and keeps as many as reach that R² on the validation rows.
+        Number of components of the latent code, at least 1; it may exceed the number of
+        features. "auto" is ``min(32, max(1, n_features // 2))``. "spatial", for images only,
+        takes all values of the last feature maps of the encoder as the code. A float in (0, 1)
+        is the fraction of the variance to explain: it trains ordered codes (see `ordered`) of up
+        to 128 components and keeps the smallest number that reaches that R² on the validation
+        set, found by bisection. If none does, all are kept, with a warning.
     corruption : str, callable or None, default="masking"
-        How the rows of X are damaged in training. Unused where `fit` is given `X_target`:
+        How samples are corrupted in training. Ignored if `fit` is given `X_target`:
 
-        - "gaussian" adds noise, and clips to the bounds that the data show (see
+        - "gaussian" adds normal noise, and clips to the bounds of the output (see
           `output_activation`);
-        - "masking" sets a share of the features of each row to 0, or to their mean where 0 is
-          outside their range;
-        - "salt_and_pepper" sets a share of the features to the lowest or highest value of the
-          training rows;
-        - "erase" does as "masking" with a rectangle of an image;
-        - a callable ``(X, random_state) -> X_damaged`` takes an array in the form and unit of X,
-          with a batch of rows, and a RandomState;
-        - None damages nothing.
+        - "masking" sets each feature with probability `noise_level` to 0, or to its mean if 0 is
+          outside of its range;
+        - "salt_and_pepper" sets each feature with probability `noise_level` to its lower or
+          upper bound (see `output_activation`) or, if it has none, to its lowest or highest
+          value in the training data;
+        - "erase" masks a random rectangle of an image;
+        - a callable ``(X, random_state) -> X_corrupted`` is called with some of the samples, in
+          the form and the units of X, and with a RandomState;
+        - None does not corrupt: the model is then that of :class:`AutoencoderTransformer`.
     noise_level : float, default=0.5
-        Standard deviation of "gaussian" in the unit of X; the others' share of features or of the
-        image's area, in [0, 1].
+        Amount of corruption: for "gaussian" the standard deviation of the noise, in the units of
+        X; for "masking" and "salt_and_pepper" the expected fraction of the features, for "erase"
+        the fraction of the area of the image, both from 0 to 1. Ignored if `corruption` is a
+        callable or None.
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. Unused for images.
+        Widths of the hidden layers of a dense encoder; the decoder mirrors them. ``()`` makes
+        both a single layer, an int gives one hidden layer.
     image_shape : tuple of int or "auto", default=None
-        Height, width and, where there is more than one, channels, of flat rows that are images;
-        "auto" takes flat rows as square images where they can be, else as images one pixel high.
-        With it, or with n-D images, the networks are convolutional; with None and flat rows they
-        are dense.
+        Height, width and, if there is more than one, channels of the images. None takes the
+        shape of N-dimensional images, and flat samples are not images then; with "auto", flat
+        samples are square images if possible, else images one pixel high. The networks of images
+        are convolutional (`hidden_layer_sizes` is ignored), those of other samples are dense
+        (the parameters of convolutions are ignored).
     channels : array-like of int, default=(32, 64)
-        Channels after each convolutional layer of the encoder.
+        Channels after each layer of a convolutional encoder. Each layer halves the sides of the
+        image.
     decoder_channels : array-like of int, default=None
-        Channels after each layer of the decoder but the last, as
-        :class:`ConvAutoencoderTransformer` has them.
+        Channels after each layer of a convolutional decoder except the last, which has those of
+        the output. None mirrors `channels`. The first ``len(channels)`` layers double the sides
+        of the image, further layers keep them.
     kernel_size : int, default=3
-        Height and width of all kernels, odd.
+        Height and width of all convolution kernels, an odd number.
     downsampling : {"stride", "max_pool"}, default="stride"
-        How a convolutional layer halves the sides.
+        How a layer halves the sides of the image: "stride" is a convolution with stride 2,
+        "max_pool" a convolution followed by the maximum of 2 x 2 values.
     upsampling : {"transpose", "nearest", "bilinear", "zeros"}, default="transpose"
-        How a convolutional layer doubles the sides.
+        How a layer doubles the sides of the image: "transpose" is a transposed convolution. The
+        others enlarge the image and then convolve it: "nearest" repeats the nearest value,
+        "bilinear" interpolates, "zeros" inserts zeros.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
-        Of the hidden layers.
+        Activation function of the hidden layers.
     code_activation : {"identity", "relu"}, default="identity"
-        Of the code. "relu" needs ``init="random"``.
+        Activation function of the latent code. "relu" requires ``init="random"``.
     output_activation : {"auto", "clip", "identity", "sigmoid"}, default="auto"
-        Of the output, as in :class:`AutoencoderTransformer`; "sigmoid" needs clean data in [0, 1]
-        and ``init="random"``.
+        How the output is bounded:
+
+        - "auto" clips it to the bounds found in the clean samples, such as the values of black
+          and white pixels. The lowest or highest value of a feature is a bound if at least 5 %
+          of the samples, and at least 5 samples, have exactly that value. If at least half of
+          the features that vary have the same lowest value, it also bounds every other feature
+          that does not go below it; likewise the highest value;
+        - "clip" clips every feature to its range in the clean samples;
+        - "identity" does not bound it;
+        - "sigmoid" applies a sigmoid. It requires clean data in [0, 1], which is then neither
+          centered nor scaled, and ``init="random"``.
     ordered : bool, default=False
-        Whether every prefix of the code is a code, as of PCA: component i matters more than
-        component i + 1, `truncate` gives the estimator of a smaller depth, and
-        `explained_variance_ratio_` is there. In training, codes are cut after 1, 2, 4, …
-        components, which costs some error at full depth; an epoch is judged by the mean over the
-        middle of these depths and the full one, and kept only where neither has lost, except what
-        lies above an R² of 0.99. Where `n_components` is a share, it takes the place of 0.99, and
-        the depth at which the start reaches it is judged, too: with squared error, training adds no
-        component.
+        Whether to order the components by nested dropout [5]_, so that every prefix of the
+        latent code is a good code of its own (a Matryoshka representation [6]_). One fit then
+        serves every number of components: `truncate` returns the estimator of the first k
+        components, and `explained_variance_ratio_` is the R² that each further component adds,
+        which need not decrease from component to component. Set it to True to choose the number
+        of components after training, or to use several. Keep False if the number is known: with
+        all components, ordered codes usually reconstruct less well than codes that are not
+        ordered.
+
+        In training, each code is truncated to its first 1, 2, 4, … or all components. Model
+        selection averages the validation scores of the full code of k components and of a prefix
+        of about √k. An epoch is eligible only if each of these scores is at least that of epoch
+        0, or at least 0.99. If `n_components` is a fraction, the fraction replaces 0.99, and the
+        shortest prefix that reaches it at epoch 0 is validated, too. With squared error,
+        training then never increases the number of components.
     init : {"pca", "random"}, default="pca"
-        Where training starts. "random" has no linear path: the textbook network, with torch's
-        default weights.
+        Initialization. "pca" starts at the linear model described above. "random" leaves the
+        matrices V and D out: it is the textbook network, with f as the encoder, g as the decoder
+        and the default initial weights of PyTorch.
     loss : {"squared_error", "absolute_error", "log_loss"}, default="squared_error"
-        Of the reconstruction. "log_loss" needs clean data in [0, 1] and ``init="random"``.
+        Loss of the reconstruction. "log_loss" is the binary cross-entropy. It requires
+        ``init="random"`` and values in [0, 1] to reconstruct, and applies a sigmoid to the
+        output.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
-        A class gets `learning_rate_init` as ``lr``.
+        Optimizer. A class is used with the default values of its arguments, except for the
+        learning rate, which has the same schedule for every optimizer.
     learning_rate_init : float, default=0.003
-        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to
-        zero.
+        Peak of the one-cycle learning rate [1]_, which rises for the first tenth of the steps
+        and then falls to zero. Lower it if training diverges or the validation score fluctuates.
     alpha : float, default=0.001
-        Weight decay, less than 1, of the decoder's residual network, and of those layers of the
-        encoder's that have more than 256 inputs: at each step their weights and biases shrink by
-        `alpha` times the learning rate over its peak, apart from what the optimizer does [3]_.
-        Nothing else shrinks. The steps of the optimizer have to outweigh it: with a much smaller
-        `learning_rate_init`, lower both.
+        Weight decay, at least 0 and less than 1, decoupled from the optimizer [4]_. It applies
+        to the network g, and to those layers of f that have a fan-in above 256: at each step
+        their weights and biases are multiplied by ``1 - alpha * lr / learning_rate_init``, where
+        ``lr`` is the current learning rate.
+
+        Raise it, to 0.01 for example, if the network overfits: if the validation score stays far
+        below the training score, as happens with few samples (see :class:`LossCurveDisplay`).
+        Lower it, to 0 if need be, if the network does not overfit, as with few features and very
+        many samples. Too large a value keeps the network from learning, and so does the default
+        with a much smaller `learning_rate_init`: lower both together.
     batch_size : int, default=128
-        Rows in a gradient step; at most the number of training rows.
+        Number of samples in a gradient step. It is limited to the number of training samples.
     max_iter : int or "auto", default="auto"
-        Number of epochs, which is the length of the learning-rate schedule. 0 is the linear map
-        itself; "auto" is as many as make 3000 gradient steps, but 5 to 300.
+        Number of epochs. All of them are run unless a callback or a diverging loss ends the
+        training, and the best one is kept. The learning-rate schedule has this length, so the
+        first epochs of a long fit differ from a short fit. 0 keeps the initialization: the
+        linear map, if ``init="pca"``. "auto" is the number of epochs that makes about 3000
+        gradient steps, but at least 5 and at most 300.
     validation_fraction : float, "auto" or None, default="auto"
-        Share of the rows, drawn at random, that choose the epoch and are withheld from training.
-        "auto" is a tenth, but no more than 2000 rows. None chooses on the training rows. Unused
-        where `fit` is given `X_val`. Their damage is the same in each epoch.
+        Fraction of the samples that is held out, at random, as the validation set, which selects
+        the epoch and takes no part in gradient steps. "auto" is a tenth of the samples, but at
+        most 2000 samples.
+
+        Raise it, to 0.3 for example, if there are only a few hundred samples or fewer: training
+        then has a better chance to pass the sign test, but fewer samples to learn from. Lower it
+        if there are very many samples: a few thousand are enough to compare epochs, and the
+        others are worth more in training. None selects the epoch on the training samples: all
+        samples are trained on, but overfitting goes unnoticed. Ignored if `fit` is given
+        `X_val`.
     random_state : int, RandomState instance or None, default=None
-        Of the initial weights, the validation rows, the batches and the damage.
+        Determines the initial weights, the validation set, the order of the samples and the
+        corruption. Pass an int for reproducible results: the global random states of NumPy and
+        PyTorch are then neither used nor changed.
     device : str or torch.device, default="auto"
-        Where to compute. "auto" is CUDA where it is there, else the CPU.
+        Device to compute on. "auto" is CUDA if it is available, else the CPU.
     skorch_callbacks : list, default=None
-        Callbacks of the skorch net, as its `callbacks`.
+        Callbacks of the skorch net, passed as its `callbacks`. Its history records `train_loss`,
+        `valid_loss`, `valid_score` and `valid_loss_best` for each epoch.
     verbose : int, default=0
-        Whether to print a line an epoch.
+        Verbosity level. If positive, a line is printed for each epoch.
 
     Attributes
     ----------
     image_shape_ : tuple of int or None
-        Height, width and, where the images have a third axis, channels; None where rows are no
-        images.
+        Height and width of the images and, if they have a third axis, the number of channels.
+        None if the samples are not images.
     n_components_ : int
-        Length of the code.
+        Number of components of the latent code.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen in `fit`; only where they are all strings.
+        Names of the features seen in `fit`. Defined only if all of them are strings.
     mean_ : ndarray of shape (`n_features_in_`,)
-        Mean of each feature of X.
+        Mean of each feature of X, in the units of X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
-        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them);
-        only where the codes are ordered.
+        R² that each further component adds to the reconstruction from those before it, measured
+        on up to ``12500 / n_components_`` samples of X. It need not decrease from component to
+        component. Defined only if the codes are ordered.
     n_iter_ : int
-        Epochs run.
+        Number of epochs run.
     best_iter_ : int
-        Epoch kept; 0 is the start.
+        Epoch whose weights are kept. 0 is the initialization.
     loss_curve_ : list of float
-        Training loss of each epoch, in units of the mean feature variance.
+        Mean training loss of each epoch. It is computed in standardized units, in which the
+        squared error is that of X divided by s². With a sigmoid output it is computed in the
+        units of X.
     validation_scores_ : list of float
-        Validation score after each epoch: 1 minus the loss over that of the mean validation row.
+        Validation score after each epoch: 1 minus the ratio of the loss to that of predicting
+        the mean of the validation set. This is R² for squared error. For ordered codes it is the
+        mean over the validated prefixes.
     baseline_score_ : float
-        Validation score of epoch 0: of the linear map, its output clipped.
+        Validation score of epoch 0: with ``init="pca"``, of the linear map with its output
+        clipped.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch module.
+        Fitted skorch net; ``net_.module_`` is the PyTorch module.
     history_ : list
-        History of the net.
+        History of the skorch net: a dict for each epoch.
 
     See Also
     --------
-    AutoencoderTransformer : Gives back what it is given.
+    AutoencoderTransformer : Reconstructs the samples that it is given.
     sklearn.decomposition.KernelPCA : Denoises by projection.
+
+    Notes
+    -----
+    The corruption has to resemble the noise to be removed. An autoencoder that is trained on
+    noisy samples alone reconstructs noisy samples.
+
+    Features are centered but not scaled one by one, so those with a large variance dominate. If
+    features have different units, put a :class:`sklearn.preprocessing.StandardScaler` before the
+    autoencoder in a Pipeline.
+
+    If X or the clean samples have more than 2000 features, V starts at the principal components
+    of X, and D at the regression of the clean samples on these codes. Without corruption, V and
+    D start at PCA.
 
     References
     ----------
-    .. [1] A. J. Izenman, "Reduced-rank regression for the multivariate linear model", Journal of Multivariate Analysis 5,
-       248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
-    .. [2] P. Vincent, H. Larochelle, Y. Bengio and P.-A. Manzagol, "Extracting and Composing Robust Features with Denoising
-       Autoencoders", ICML 2008. :doi:`10.1145/1390156.1390294`
-    .. [3] I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019. :arxiv:`1711.05101`
+    .. [1] Smith, L. N. and Topin, N. "Super-Convergence: Very Fast Training of Neural Networks
+       Using Large Learning Rates". 2018. :arxiv:`1708.07120`
+    .. [2] Izmailov, P., Podoprikhin, D., Garipov, T., Vetrov, D. and Wilson, A. G. "Averaging
+       Weights Leads to Wider Optima and Better Generalization". UAI, 2018. :arxiv:`1803.05407`
+    .. [3] Bengio, Y., Léonard, N. and Courville, A. "Estimating or Propagating Gradients Through
+       Stochastic Neurons for Conditional Computation". 2013. :arxiv:`1308.3432`
+    .. [4] Loshchilov, I. and Hutter, F. "Decoupled Weight Decay Regularization". ICLR, 2019.
+       :arxiv:`1711.05101`
+    .. [5] Rippel, O., Gelbart, M. and Adams, R. "Learning Ordered Representations with Nested
+       Dropout". ICML, 2014. :arxiv:`1402.0915`
+    .. [6] Kusupati, A. et al. "Matryoshka Representation Learning". NeurIPS, 2022.
+       :arxiv:`2205.13147`
+    .. [7] Izenman, A. J. "Reduced-rank regression for the multivariate linear model". Journal of
+       Multivariate Analysis 5, 248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
+    .. [8] Vincent, P., Larochelle, H., Bengio, Y. and Manzagol, P.-A. "Extracting and Composing
+       Robust Features with Denoising Autoencoders". ICML, 2008. :doi:`10.1145/1390156.1390294`
 
     Examples
     --------
@@ -177,11 +278,14 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     >>> from sklearn.datasets import load_digits
     >>> from skae import DenoisingAutoencoder
     >>> X = load_digits().data / 16
-    >>> denoiser = DenoisingAutoencoder(corruption="gaussian", noise_level=0.3, max_iter=20, random_state=0)
-    >>> denoiser = denoiser.fit(X[:1500])
-    >>> clean = X[1500:]
-    >>> noisy = np.clip(clean + np.random.default_rng(0).normal(0, 0.3, clean.shape), 0, 1)
-    >>> bool(np.mean((denoiser.denoise(noisy) - clean) ** 2) < np.mean((noisy - clean) ** 2) / 2)
+    >>> X_train, clean = X[:1500], X[1500:]
+    >>> noise = np.random.default_rng(0).normal(0, 0.3, clean.shape)
+    >>> noisy = np.clip(clean + noise, 0, 1)
+    >>> denoiser = DenoisingAutoencoder(
+    ...     corruption="gaussian", noise_level=0.3, max_iter=20, random_state=0
+    ... )
+    >>> denoised = denoiser.fit(X_train).denoise(noisy)
+    >>> bool(np.mean((denoised - clean) ** 2) < np.mean((noisy - clean) ** 2) / 2)
     True
     """
 
@@ -258,8 +362,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             for name, value in {"corruption": "erase", "n_components": "spatial"}.items():
                 if getattr(self, name) == value:
                     raise ValueError(
-                        f"{name}={value!r} is for images: give X as (n, height, width) or (n, height, width, channels), or"
-                        f" image_shape, or choose another {name}."
+                        f"{name}={value!r} is for images: give X in the shape (n_samples, height,"
+                        " width) or (n_samples, height, width, channels), set image_shape, or"
+                        f" choose another {name}."
                     )
         if (
             isinstance(self.corruption, str)
@@ -267,45 +372,51 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             and self.noise_level > 1
         ):
             raise ValueError(
-                f"noise_level={self.noise_level!r} is no share, as corruption={self.corruption!r} takes it: give a number"
-                " from 0 to 1."
+                f"noise_level={self.noise_level!r} is not a fraction, as"
+                f" corruption={self.corruption!r} requires: give a number from 0 to 1."
             )
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, X_target=None, X_val=None, X_val_target=None):
-        """Train on the rows of X.
+        """Fit the autoencoder to clean samples, or to pairs of corrupted and clean samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Clean rows, which `corruption` damages; damaged ones where `X_target` is given. At least
-            two.
+            Clean samples, at least two, which `corruption` corrupts. If `X_target` is given, the
+            corrupted samples of pairs.
         y : None
-            Ignored; here for scikit-learn's conventions.
+            Ignored. It is part of the signature by convention; pass clean samples as `X_target`.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
-            The clean rows of a damaged X, of any width. Images have the height and width of those
-            of X. In a Pipeline it comes by metadata routing: ``set_fit_request(X_target=True)``.
+            Clean samples of the pairs, in the order of X. They may have another number of features,
+            and images another number of channels. In a Pipeline, enable metadata routing and call
+            ``set_fit_request(X_target=True)``.
         X_val : array-like of shape (n_validation_samples, n_features) or images, default=None
-            Rows that choose the epoch to keep, instead of a `validation_fraction` of X.
-        X_val_target : array-like of shape (n_validation_samples, n_outputs) or images, default=None
-            The clean rows of X_val, to be given if and only if `X_target` and `X_val` are.
+            Validation set that selects the epoch, instead of a `validation_fraction` of X. In a
+            Pipeline, enable metadata routing, call ``set_fit_request(X_val=True)`` and pass
+            ``transform_input=["X_val"]`` to the Pipeline, so that it is transformed as X is.
+        X_val_target : array-like of shape (n_validation_samples, n_outputs), default=None
+            Clean samples of the validation set, or images. Give it if, and only if, `X_target` and
+            `X_val` are given.
 
         Returns
         -------
         self : object
-            The fitted estimator.
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            If a parameter or a combination of them cannot hold, the rows are no finite numeric
-            tables that suit each other, or a callable `corruption` changes the shape or returns
+            If a parameter or a combination of them is invalid; if data are not numeric and finite,
+            or do not match each other; or if a callable `corruption` changes the shape or returns
             NaN. The estimator is then as it was before.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the loss is no longer finite; the best epoch until then is kept.
+            If the loss is no longer finite. The best epoch so far is kept.
+        UserWarning
+            If a fraction given as `n_components` is not reached.
         """
         with unchanged_on_failure(self), without_ambient_state():
             self._is_paired = X_target is not None
@@ -331,7 +442,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             return None, None
         if (X_val is None) != (X_val_target is None):
             raise ValueError(
-                "X_val and X_val_target belong together where X_target is given: give both, or neither."
+                "X_val and X_val_target belong together if X_target is given: give both, or"
+                " neither."
             )
         target, self._output_shape = self._validate_target("X_target", X_target, X)
         self._target_names = get_feature_names(X_target)
@@ -340,7 +452,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         target_val, _ = self._validate_target("X_val_target", X_val_target, X_val)
         if target_val.shape[1] != target.shape[1]:
             raise ValueError(
-                f"X_val_target has {target_val.shape[1]} features, but X_target has {target.shape[1]}: give both the same."
+                f"X_val_target has {target_val.shape[1]} features, but X_target has"
+                f" {target.shape[1]}: give both the same features."
             )
         return target, target_val
 
@@ -350,14 +463,16 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         target = check_array(target, dtype=X.dtype, input_name=name)
         if len(target) != len(X):
             raise ValueError(
-                f"{name} has {len(target)} rows, but the damaged ones are {len(X)}: give each its clean row."
+                f"{name} has {len(target)} samples, but there are {len(X)} corrupted samples: give"
+                " one clean sample for each of them."
             )
         if self.image_shape_ is not None:
             sides = self.image_shape_[:2]
             if target.shape[1] % math.prod(sides) or (shape is not None and shape[:2] != sides):
                 raise ValueError(
-                    f"{name} has images of shape {shape or target.shape[1:]}, but those of X are {sides[0]} x {sides[1]}:"
-                    " give the same height and width; channels may differ."
+                    f"{name} has samples of shape {shape or target.shape[1:]}, but the images of X"
+                    f" are {sides[0]} x {sides[1]}: give images of the same height and width. The"
+                    " number of channels may differ."
                 )
         return target, shape
 
@@ -387,7 +502,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         return self._corruption
 
     def _start(self, module, data):
-        if data.joint is None:  # nothing is to be undone
+        if data.joint is None:  # there is no corruption
             super()._start(module, data)
         elif data.joint.scatter is None:
             encoder = pca(data.linear, self.n_components_).encoder
@@ -407,46 +522,51 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         return self._target_names if self._is_paired else super()._names_out
 
     def denoise(self, X):
-        """Clean rows of damaged ones; nothing is drawn.
+        """Denoise samples, without corrupting them first.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Damaged rows.
+            Corrupted samples.
 
         Returns
         -------
         X_clean : ndarray of shape (n_samples, n_outputs) or images, of the dtype of X
-            In the form of the clean rows that `fit` was given. With `set_output` a frame, as of
-            `inverse_transform`.
+            Denoised samples, in the form of the clean samples that `fit` was given and in the
+            container that `inverse_transform` returns.
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric and finite, or has other features than in `fit`.
         """
         return self.reconstruct(X)
 
     def score(self, X, y=None, sample_weight=None, *, X_target=None):
-        """R² of the denoised rows against the clean ones, all features together.
+        """R² of the denoised samples with respect to the clean ones, over all features.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Clean rows, which are damaged by `corruption` as in training, the same at each call;
-            damaged rows where `X_target` is given.
+            Clean samples, which `corruption` corrupts in the same way at each call. If `X_target`
+            is given, the corrupted samples of pairs.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            Weight of each sample.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
-            The clean rows of X. In a search it comes by metadata routing:
+            Clean samples of the pairs. In a search, enable metadata routing and call
             ``set_score_request(X_target=True)``.
 
         Returns
         -------
         score : float
-            At most 1, without unit; see :meth:`AutoencoderTransformer.score`.
+            R², at most 1; see :meth:`AutoencoderTransformer.score`.
 
         Raises
         ------
         ValueError
-            If `fit` was given `X_target`, and here it is missing.
+            If X is not as in `fit`, or `fit` was given `X_target` and this method is not.
         """
         X, target, corrupt = self._validate_for_score(X, X_target)
         if sample_weight is not None:
@@ -454,58 +574,63 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         return float(self._model.r2(X, target, sample_weight=sample_weight, corrupt=corrupt)[0])
 
     def score_samples(self, X):
-        """Minus the mean squared error of each row against itself, undamaged; low means unusual.
+        """Negative mean squared error of the reconstruction of each sample, without corruption.
+
+        It is a weak anomaly score; see :meth:`AutoencoderTransformer.score_samples`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Rows to reconstruct.
+            Clean samples to reconstruct.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,), of the dtype of X
-            In the squared unit of the data, at most 0.
+            Scores, at most 0, in the squared units of X. Low values mean a large error.
 
         Raises
         ------
         ValueError
-            If `fit` was given `X_target`: then denoised rows are not to be like X.
+            If X is not as in `fit`, or if `fit` was given `X_target`, since X is then not what is
+            reconstructed.
         """
         check_is_fitted(self)
         if self._is_paired:
             raise ValueError(
-                "fit was given X_target, so X is not what comes back: compare denoise(X) with clean rows."
+                "score_samples compares X with its reconstruction, but fit was given X_target,"
+                " which is reconstructed instead of X: compare denoise(X) with the clean samples."
             )
         return super().score_samples(X)
 
     def explained_variance_curve(self, X, *, X_target=None):
-        """R² of the denoised rows from the first 1, 2, … components; ordered codes only.
+        """R² of the denoised samples from the first 1, 2, … components of ordered codes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Clean rows, which are damaged by `corruption` as in training, the same at each call;
-            damaged rows where `X_target` is given.
+            Clean samples, which `corruption` corrupts in the same way at each call. If `X_target`
+            is given, the corrupted samples of pairs. A thousand samples are enough.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
-            The clean rows of X.
+            Clean samples of the pairs.
 
         Returns
         -------
         curve : ndarray of shape (n_components,)
-            R² at each depth, all features together; `explained_variance_ratio_` are its steps on
-            training rows.
+            R² for each number of components, at most 1; see `score`. The differences between
+            successive values on some of the training samples are `explained_variance_ratio_`.
 
         Raises
         ------
         ValueError
-            If the codes are not ordered, or `fit` was given `X_target`, and here it is missing.
+            If the codes are not ordered, X is not as in `fit`, or `fit` was given `X_target` and
+            this method is not.
         """
         X, target, corrupt = self._validate_for_score(X, X_target)
         self._check_ordered()
         return self._model.r2(X, target, range(1, self.n_components_ + 1), corrupt=corrupt)
 
     def _validate_for_score(self, X, X_target):
-        """Samples, what they are to be reconstructed as, and how they are corrupted before: the same at each call."""
+        """Samples, their targets, and the corruption, which is the same at each call."""
         X = self._validate_samples(X)
         if X_target is not None:
             return X, self._validate_target("X_target", X_target, X)[0], None
@@ -522,11 +647,12 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         check_is_fitted(self)
         if self._is_paired:
             raise ValueError(
-                "fit was given X_target, so score needs it too: score(X, X_target=...); in a search, enable metadata"
-                " routing and set_score_request(X_target=True)."
+                "fit was given X_target, so this method needs it, too: pass the clean samples of X"
+                " as X_target. In a search, enable metadata routing and call"
+                " set_score_request(X_target=True)."
             )
 
 
 def _corrupt(corruption, seed, X, position):
-    """Samples with the corruption that the one at that position and those after it always get."""
+    """Corrupt samples; the corruption depends on the position of the first one only."""
     return corruption(X, np.random.default_rng([seed, 4, position]))

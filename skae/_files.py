@@ -1,4 +1,4 @@
-"""The fitted state: in files as arrays and plain values, and as it was where a fit fails."""
+"""Fitted state: saved as arrays and plain values, and restored after a failed fit."""
 
 import json
 import warnings
@@ -17,7 +17,7 @@ _CURVES = ("loss_curve_", "validation_scores_")
 
 
 class FileMixin:
-    """Pickling, which joblib, skops and `copy` use too, for an estimator with a net."""
+    """Mixin that pickles an estimator with a net; joblib, skops and `copy` use it, too."""
 
     def __getstate__(self):
         state = super().__getstate__() | {"_skae_version": __version__}
@@ -59,26 +59,31 @@ class FileMixin:
                 raise KeyError("_model")
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, zlib.error) as error:
             raise ValueError(
-                f"This is no whole {type(self).__name__}: its weights, sizes and history do not make a network. The file is"
-                f" damaged or changed, or of another version (it says {version}, here is {__version__})."
+                f"The saved {type(self).__name__} is incomplete: its weights, sizes and history do"
+                " not make a network. The file is corrupt or changed, or of another version of skae"
+                f" (it is of {version}, this is {__version__}): restore an intact copy, or fit the"
+                " estimator again and save it with this version."
             ) from error
 
     def _check_lengths(self):
-        """Refuse arrays that are not as long as the fit has made them."""
+        """Refuse arrays of another length than the fit has made."""
         lengths = dict.fromkeys(_CURVES, self.n_iter_) | {"mean_": self.n_features_in_}
         if any(len(getattr(self, name)) != length for name, length in lengths.items()):
-            raise ValueError("An array has another length.")
+            raise ValueError("A fitted array has the wrong length.")
 
 
 def _available(device):
     try:
         return find_device(device)
-    except ValueError:  # fitted on a device that is not here
+    except ValueError:  # the device of the fit is not available here
         return find_device("auto")
 
 
 def _before_fit(callback):
-    """A callback, or a pair with its name, without what it has kept of a fit: that may be the optimizer, or samples."""
+    """Copy a callback, or a pair of a name and a callback, without fitted attributes.
+
+    These may hold the optimizer, or samples.
+    """
     if isinstance(callback, tuple):
         return (*callback[:-1], _before_fit(callback[-1]))
     if isinstance(callback, type):
@@ -92,7 +97,7 @@ def _before_fit(callback):
 
 
 def _plain(value):
-    """What JSON has a word for: arrays and tensors as lists, and anything that is no plain value, or no key, as text."""
+    """Convert a value to JSON types: arrays and tensors to lists, other objects to text."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, dict):
@@ -106,7 +111,7 @@ def _plain(value):
 
 @contextmanager
 def unchanged_on_failure(estimator):
-    """Forget an earlier fit; put all attributes back if the block fails or is interrupted."""
+    """Delete fitted attributes; restore all attributes if the block fails or is interrupted."""
     before = dict(vars(estimator))
     for name in before:
         if name.endswith("_") and not name.startswith("_"):
@@ -120,7 +125,7 @@ def unchanged_on_failure(estimator):
 
 
 def shallow_copy(estimator):
-    """Another estimator with the same attributes; `copy` would make its model again."""
+    """Copy an estimator with its attributes; `copy` would build its model again."""
     twin = object.__new__(type(estimator))
     vars(twin).update(
         {

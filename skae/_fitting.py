@@ -1,4 +1,4 @@
-"""How an estimator is fitted: measure, prepare, start, train and publish, in terms of the hooks of the base class."""
+"""Steps of a fit: measure, prepare, start, train and publish, in terms of the hooks."""
 
 import warnings
 from functools import partial
@@ -23,14 +23,17 @@ from skae._training.progress import Epochs
 from skae._warnings import warn_caller
 
 FLOATS = [np.float64, np.float32]
-_MAX_SEARCHED_COMPONENTS = 128  # among which a fraction of the variance is looked for
+_MAX_SEARCHED_COMPONENTS = 128  # trained if n_components is a fraction of the variance
 
 
 class FitMixin:
-    """The steps of a fit; what differs between estimators are hooks, which :class:`skae._base.BaseAutoencoder` declares."""
+    """Mixin with the steps of a fit.
+
+    Estimators differ in the hooks that :class:`skae._base.BaseAutoencoder` declares.
+    """
 
     def _validate(self, X):
-        """The device and the samples of X; nothing is computed before the parameters have been looked at."""
+        """Validate the parameters first, then X; the device and the samples of X."""
         X = self._to_samples(X, fitting=True)
         self._make_network()
         _parameters.check_together(self)
@@ -39,7 +42,7 @@ class FitMixin:
         return device, validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
 
     def _validate_validation_set(self, X_val, X):
-        """Samples of a validation set, which have the columns of X."""
+        """Validate a validation set, which has the features of X."""
         if X_val is None:
             return None
         X_val = self._to_samples(X_val)
@@ -47,21 +50,22 @@ class FitMixin:
         X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
         if not len(X_val):
             raise ValueError(
-                "X_val has no rows: give at least one, or None to take a validation_fraction of X."
+                "X_val has no samples: give at least one, or None to hold out a validation_fraction"
+                " of X."
             )
         if X_val.shape[1] != X.shape[1]:
             raise ValueError(
-                f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same columns."
+                f"X_val has {X_val.shape[1]} features, but X has {X.shape[1]}: give both the same"
+                " features."
             )
         return X_val
 
-    @with_callbacks  # here, where a failure has not been undone yet
+    @with_callbacks  # here, so that callbacks see a failure before it is undone
     def _fit(self, samples, device, callback_kwargs):
         """Train on validated samples.
 
-        `callback_kwargs` is what scikit-learn's callbacks are given, with samples as the user gave
-        them, which the methods take. Their `y` is the target: a ScoringMonitor gives no score
-        without.
+        `callback_kwargs` are passed to scikit-learn's callbacks, with samples in the form that the
+        methods take. Their `y` is the target, which a ScoringMonitor needs for its scores.
         """
         self._seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         measured = self._measure(samples)
@@ -90,7 +94,7 @@ class FitMixin:
         context.call_on_fit_task_end(**callback_kwargs, reconstruction_attributes={})
 
     def _measure(self, samples):
-        """The :class:`Measured` of samples, which those of a validation set have to suit."""
+        """Measure samples in a :class:`Measured`, and check a validation set against it."""
         n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
         moments, hashes = measure(
             samples.X,
@@ -108,12 +112,12 @@ class FitMixin:
         return measured
 
     def _make_standardizer(self, moments, name):
-        """The standardizer that the parameters ask for, of samples of those moments."""
+        """Standardizer for samples of these moments, as the parameters require."""
         if self._is_sigmoid:
             check_unit_interval(moments.low.min(), moments.high.max(), name)
         return Standardizer.of(
             moments,
-            # The textbook network sees the values that it has to reconstruct.
+            # The inputs of a network with a sigmoid output are the values to reconstruct.
             centered=not self._is_sigmoid,
             bounded=self.output_activation in ("auto", "clip") and not self._is_sigmoid,
             everywhere=self.output_activation == "clip",
@@ -155,13 +159,13 @@ class FitMixin:
         )
 
     def _started_module(self, spec, data, device):
-        """The module before the first epoch."""
+        """Module before the first epoch."""
         module = build_module(spec, data.target_standardizer)
         module.initialize(torch.Generator("cpu").manual_seed(data.seeds.weights))
         module.to(device)
         if spec.is_anchored:
             self._start(module, data)
-            if self._wants_fraction:  # so that it is reached there after training, too
+            if self._wants_fraction:  # so that this prefix reaches it after training, too
                 length = smallest_prefix(
                     module.eval(), data.samples_that_vary[1], self.n_components, self.n_components_
                 )
@@ -188,10 +192,10 @@ class FitMixin:
         )
 
     def _fitted_by(self, spec, data, net, curves):
-        """Attributes of the estimator as it is fitted by an epoch after which training goes on."""
+        """Attributes of the estimator as fitted so far, while training goes on."""
         fitted = shallow_copy(self)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what there is to say is said at the end
+            warnings.simplefilter("ignore")  # the fit warns at its end
             fitted._publish(spec, data, net, curves)
         return vars(fitted)
 
@@ -220,14 +224,14 @@ class FitMixin:
         self._model = model
         self.n_components_ = model.spec.n_components
         objective = model.spec.build_objective(model.target_standardizer.scale, self._seeds.draws)
-        self.net_ = make_net(model.module, objective, model.device)  # without what training needs
+        self.net_ = make_net(model.module, objective, model.device)  # without an optimizer
         self.net_.history.extend(history)
 
     def _keep_fraction(self, data, emphasized):
-        """Keep as many components as the fraction of the variance takes."""
+        """Keep as many components as the fraction of the variance requires."""
         name, dataset = data.samples_that_vary
         module = self._model.module
-        # The first was validated, those between may be worse.
+        # The emphasized prefix was validated; longer ones may be worse.
         for longest in (emphasized, self.n_components_):
             reached = prefix_scores(module, dataset, [longest])[0]
             if reached >= self.n_components:
@@ -235,6 +239,7 @@ class FitMixin:
                 self._set_model(self._truncated_model(length), self.net_.history)
                 return
         warn_caller(
-            f"n_components={self.n_components!r} is not reached: R² of the {name} rows is {reached:.4f} with all"
-            f" {longest} components, which are kept."
+            f"n_components={self.n_components!r} is not reached: the R² on the {name} set is"
+            f" {reached:.4f} with all {longest} components, which are kept. Give a smaller"
+            " fraction, or an int."
         )

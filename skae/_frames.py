@@ -1,4 +1,4 @@
-"""Containers: DataFrames on their way in, and on the way out as scikit-learn's `set_output` says."""
+"""Containers: DataFrames as input, and as output after scikit-learn's `set_output`."""
 
 import torch
 
@@ -6,20 +6,20 @@ from skae._compat import get_container_adapter, get_feature_names
 
 
 def in_container(X_hat, X, estimator, names):
-    """Reconstructed samples in the container that `transform` of the estimator gives codes in.
+    """Put reconstructed samples in the container that `transform` of the estimator returns.
 
-    `set_output` does so for `transform` alone, whose columns are the codes'.
+    `set_output` itself does so for `transform` alone, whose columns are the components.
 
     Parameters
     ----------
     X_hat : ndarray
-        Images of more than two dimensions stay an array.
+        Reconstructed samples. N-dimensional images stay an array.
     X : object
-        What they were made of; a pandas DataFrame gives them its index.
+        Input of the method. The index of a pandas DataFrame is kept.
     estimator : object
-        Whose `set_output`, or else the global configuration, decides.
+        Estimator whose `set_output`, or else the global configuration, chooses the container.
     names : ndarray of str or None
-        Of the columns; None leaves them to the container.
+        Column names; with None the container makes them.
     """
     adapter = get_container_adapter("transform", estimator)
     return (
@@ -30,17 +30,18 @@ def in_container(X_hat, X, estimator, names):
 
 
 def as_array(X):
-    """A tensor as an array, which scikit-learn's dispatch to other array libraries leaves alone; others as they are."""
+    """Convert a tensor to an array, so that scikit-learn does not dispatch to PyTorch."""
     return X.numpy(force=True) if isinstance(X, torch.Tensor) else X
 
 
 def check_order(codes, names):
-    """Refuse a DataFrame whose columns have the names, but in another order, or not the first of them."""
+    """Refuse a DataFrame of codes whose columns are in another order, or not the first ones."""
     given = get_feature_names(codes)
     if given is not None and set(given) <= set(names) and list(given) != list(names[: len(given)]):
         raise ValueError(
-            f"X has the columns {_shown(given)}, but the codes are {_shown(names)}: select them in that order,"
-            " X[estimator.get_feature_names_out()], or the first of them where they are ordered."
+            f"X has the columns {_shown(given)}, but the latent components are {_shown(names)}:"
+            " select them in that order with X[estimator.get_feature_names_out()], or the first of"
+            " them if the codes are ordered."
         )
 
 

@@ -1,4 +1,4 @@
-"""Images as flat samples: their form on the way in, and on the way out."""
+"""Images as flat samples: conversion of the input, and back to its form."""
 
 import math
 
@@ -12,9 +12,9 @@ _MAX_COLORS = 4  # red, green, blue and opacity
 
 
 class ImageInput:
-    """Mixin of estimators that take images, N-dimensional or as flat samples.
+    """Mixin for estimators that take images, N-dimensional or as flat samples.
 
-    It needs the parameter `image_shape` and sets `image_shape_`.
+    It uses the parameter `image_shape` and sets the attribute `image_shape_`.
     """
 
     def _to_samples(self, X, *, fitting=False):
@@ -23,20 +23,26 @@ class ImageInput:
             self.image_shape_ = self._find_shape(X, given)
             self._output_shape = given
         elif given is not None and given != self.image_shape_:
-            seen = "flat rows" if self.image_shape_ is None else self.image_shape_
+            seen = (
+                "flat samples"
+                if self.image_shape_ is None
+                else f"images of shape {self.image_shape_}"
+            )
             raise ValueError(
-                f"X holds images of shape {given}, but fit saw {seen}: give images of that size."
+                f"The samples are images of shape {given}, but fit was given {seen}: give samples"
+                " of the same form as in fit, with channels last."
             )
         return X
 
     def _find_shape(self, X, given):
-        """Height, width and, where there is a third axis, channels."""
+        """Find height, width and, if there is a third axis, channels."""
         wanted = None if isinstance(self.image_shape, str) else self.image_shape
         if wanted is not None:
             check_sizes("image_shape", wanted)
             if len(wanted) not in (2, 3):
                 raise ValueError(
-                    f"image_shape={wanted!r}: give (height, width) or (height, width, channels)."
+                    f"image_shape={wanted!r} does not have two or three values: give (height,"
+                    " width) or (height, width, channels)."
                 )
             wanted = tuple(map(int, wanted))
         if given is not None:
@@ -44,23 +50,25 @@ class ImageInput:
                 _refuse_channels_first(given)
             elif given != wanted:
                 raise ValueError(
-                    f"image_shape={self.image_shape!r}, but X holds images of shape {given}: give one of the two."
+                    f"image_shape={self.image_shape!r}, but X holds images of shape {given}: set"
+                    " image_shape to that shape, or leave it None."
                 )
             return given
         if len(X.shape) != 2:
-            check_array(X)  # which refuses it
+            check_array(X)  # raises an error
         n_features = X.shape[1]
         if wanted is None:
             return self._shape_of_flat_samples(n_features)
         if math.prod(wanted) != n_features:
             raise ValueError(
-                f"image_shape={self.image_shape!r} has {math.prod(wanted)} values, but the rows of X have {n_features}: give"
-                " (height, width) or (height, width, channels) whose product is the number of features."
+                f"image_shape={self.image_shape!r} has {math.prod(wanted)} values, but X has"
+                f" {n_features} features: give (height, width) or (height, width, channels) with"
+                " that product."
             )
         return wanted
 
     def _shape_of_flat_samples(self, n_features):
-        """Shape of the images that flat samples are, where no parameter gives it."""
+        """Shape of flat samples as images, if `image_shape` does not say it."""
         side = math.isqrt(n_features)
         return (side, side) if side * side == n_features else (1, n_features)
 
@@ -74,9 +82,9 @@ class ImageInput:
 
 
 class OptionalImageInput(ImageInput):
-    """Mixin of estimators that are convolutional for images, and dense for other samples.
+    """Mixin for estimators that are convolutional for images, and dense for other samples.
 
-    Flat samples are images where `image_shape` says so.
+    Flat samples are images if `image_shape` is not None.
     """
 
     def _make_network(self):
@@ -87,15 +95,16 @@ class OptionalImageInput(ImageInput):
 
 
 def flatten(X, name):
-    """Flat samples of images, and the shape of an image; None where they are flat already."""
+    """Flatten images; the second value is the shape of an image, None for flat samples."""
     X = as_array(X)
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     n_dims = len(X.shape)
     if n_dims > 4:
         raise ValueError(
-            f"{name} has {n_dims} dimensions, shape {X.shape}: give images as (n, height, width) or (n, height, width,"
-            " channels), or flat rows as (n, n_features)."
+            f"{name} has {n_dims} dimensions, shape {X.shape}: give images of shape (n_samples,"
+            " height, width) or (n_samples, height, width, channels), or flat samples of shape"
+            " (n_samples, n_features)."
         )
     if n_dims < 3:
         return X, None
@@ -106,6 +115,7 @@ def flatten(X, name):
 def _refuse_channels_first(shape):
     if len(shape) == 3 and shape[0] <= _MAX_COLORS < min(shape[1:]):
         raise ValueError(
-            f"X holds images of shape {shape}, which looks like channels first: give channels last,"
-            f" X.transpose(0, 2, 3, 1), or image_shape={shape} if they are {shape[0]} pixels high."
+            f"X holds images of shape {shape}, which looks like channels first: give channels last"
+            f" with X.transpose(0, 2, 3, 1), or set image_shape={shape} if the images are"
+            f" {shape[0]} pixels high."
         )

@@ -1,4 +1,7 @@
-"""The model: what a fit leaves, without optimizer, gradients or averages. Arrays in, arrays out."""
+"""The fitted model, which maps arrays to arrays.
+
+It holds what is needed after training: no optimizer, no gradients and no averaged weights.
+"""
 
 import json
 from copy import deepcopy
@@ -16,7 +19,7 @@ from skae._nn.networks import Conv, Dense
 from skae._nn.vae import VAESpec
 from skae._scores import ErrorSums
 
-_CHUNK_SIZE = 1024  # samples that go through the network together
+_CHUNK_SIZE = 1024  # samples that pass through the network together
 
 
 class Model:
@@ -25,23 +28,25 @@ class Model:
     Parameters
     ----------
     spec : skae._nn.autoencoder.Spec
+        Sizes and choices from which the module is built.
     standardizer, target_standardizer : skae._data.standardizer.Standardizer
-        Of samples and of their reconstructions.
+        Standardizers of the samples and of their reconstructions.
     weights : dict of str to ndarray
         Parameters and buffers of the module that `spec` builds.
     device : torch.device
+        Device of the module.
 
     Attributes
     ----------
     module : skae._nn.autoencoder.Autoencoder
-        In float32 and in evaluation mode.
+        The network, in float32 and in evaluation mode.
 
     Raises
     ------
     ValueError
         If a weight is not finite.
     RuntimeError
-        If the weights are not those of such a module.
+        If the names or shapes of the weights do not match the module.
     """
 
     def __init__(self, spec, standardizer, target_standardizer, weights, device):
@@ -51,7 +56,7 @@ class Model:
         weights = {name: np.array(weight, dtype=np.float32) for name, weight in weights.items()}
         if not all(np.isfinite(weight).all() for weight in weights.values()):
             raise ValueError("A weight is NaN or infinite.")
-        # Else a module that is made in inference mode would never have gradients.
+        # A module that is made in inference mode could never have gradients.
         with without_ambient_state():
             self.module = build_module(spec, target_standardizer).eval()
             self.module.load_state_dict(
@@ -59,10 +64,10 @@ class Model:
             )
             self.module.to(device)
         self.device = device
-        self._converted = {}  # modules of other dtypes, which are made once
+        self._converted = {}  # copies of the module in other dtypes, each made once
 
     def state(self):
-        """Arrays and plain values from which `from_state` makes the model again, on any device."""
+        """Arrays and plain values from which `from_state` restores the model, on any device."""
         return {
             "spec": _to_json(self.spec),
             "standardizer": self.standardizer,
@@ -76,23 +81,26 @@ class Model:
 
     @property
     def _code_scale(self):
-        """What a code of the network is multiplied by to be in the units that `encode` returns it in."""
+        """Factor from the network's codes to those that `encode` returns."""
         return self.target_standardizer.scale if self.module.latent.in_units_of_x else 1.0
 
     def encode(self, X):
-        """Codes (n, n_components) of samples (n, n_features), in the dtype of X, as all that follows."""
+        """Encode samples (n, n_features) as latent codes (n, n_components).
+
+        Like every method of this class, it returns the dtype of its input.
+        """
         codes = self.apply(_encode, X)
         codes *= X.dtype.type(self._code_scale)
         return codes
 
     def decode(self, Z):
-        """Samples (n, n_outputs) from codes, of which a prefix may be given (n, k)."""
+        """Decode codes, or their first k components (n, k), to samples (n, n_outputs)."""
         k, n_left = Z.shape[1], self.spec.n_components - Z.shape[1]
         scale = Z.dtype.type(self._code_scale)
         return self._decode(Z, k, lambda Z: np.pad(Z / scale, ((0, 0), (0, n_left))))
 
     def _decode(self, codes, length, prepare):
-        """Samples from a prefix of prepared codes."""
+        """Decode the first `length` components of codes, once `prepare` was applied to them."""
         return self.apply(
             partial(_decode_prefix, length),
             codes,
@@ -109,23 +117,31 @@ class Model:
         )
 
     def mean_squared_errors(self, X):
-        """Mean over the features of the squared error of the reconstruction of each sample (n,)."""
+        """Mean squared error of the reconstruction of each sample (n,), over its features."""
         chunks = (X[batch] for batch in gen_batches(len(X), _CHUNK_SIZE))
         return np.concatenate(
             [np.square(chunk - self.reconstruct(chunk)).mean(axis=1) for chunk in chunks]
         )
 
     def r2(self, X, target, lengths=None, sample_weight=None, corrupt=None):
-        """R² of the reconstruction of targets from the first components of the codes of X, for each number of them.
+        """R² of the reconstruction of targets from prefixes of the codes of X.
 
         Parameters
         ----------
         X, target : ndarray of shape (n, n_features) and (n, n_outputs)
+            Samples to encode, and what they should be reconstructed as.
         lengths : iterable of int, default=None
-            None is all components alone.
+            Numbers of first components to reconstruct from. With None, all components are used.
         sample_weight : ndarray of shape (n,), default=None
+            Weights of the samples.
         corrupt : callable, default=None
-            Called with samples and the position of the first, it returns corrupted ones.
+            Called with some consecutive samples and the position of the first, it returns
+            corrupted ones.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_lengths,)
+            R² from each prefix.
         """
         lengths = [self.spec.n_components] if lengths is None else lengths
         sums = ErrorSums(len(lengths))
@@ -145,16 +161,24 @@ class Model:
         return sums.scores()
 
     def apply(self, function, X, prepare=None, finish=None):
-        """``function(module, tensor)`` of the prepared samples, a chunk of them at a time.
+        """Apply ``function(module, tensor)`` to prepared samples, a chunk of them at a time.
 
         Parameters
         ----------
         function : callable
+            Function that returns a tensor with an entry for each sample.
         X : ndarray
+            Samples, or what else `prepare` takes.
         prepare : callable, default=None
-            Called with a chunk of X; None standardizes it.
+            Function of a chunk of X, applied first. With None, the chunk is standardized.
         finish : callable, default=None
-            Called with the array that the function has made of a chunk; None leaves it as it is.
+            Function of the resulting array of a chunk, applied last. With None, the array is left
+            as it is.
+
+        Returns
+        -------
+        result : ndarray
+            Results of all chunks in one array.
         """
         prepare = prepare or self.standardizer.transform
         dtype = torch.float64 if X.dtype == np.float64 else torch.float32
@@ -167,7 +191,7 @@ class Model:
                     force=True
                 )
                 part = part if finish is None else finish(part)
-                # One array that is filled: parts that are joined at the end would be a second copy.
+                # Fill one array: to concatenate the parts at the end would need a second copy.
                 if result is None:
                     result = (
                         part
@@ -179,7 +203,7 @@ class Model:
         return result
 
     def truncated(self, n_components):
-        """The model of the first components: of each weight the part that the smaller module has."""
+        """Model of the first components, whose weights are the leading part of each weight."""
         smaller = replace(self.spec, n_components=n_components)
         shapes = {name: weight.shape for name, weight in smaller.build().state_dict().items()}
         weights = weights_of(self.module)
@@ -187,7 +211,7 @@ class Model:
         return Model(smaller, self.standardizer, self.target_standardizer, weights, self.device)
 
     def forget_conversions(self):
-        """Forget the modules of other dtypes, until they are needed again."""
+        """Drop the copies of the module in other dtypes; they are made again when needed."""
         self._converted = {}
 
     def _module_in(self, dtype, device):
@@ -198,7 +222,10 @@ class Model:
         return self._converted[dtype]
 
     def _device_for(self, dtype):
-        """Where samples of that dtype are computed: Apple's GPUs have no float64."""
+        """Device to compute that dtype on: the CPU for float64 where the GPU is Apple's.
+
+        Apple's GPUs do not support float64.
+        """
         return (
             torch.device("cpu")
             if self.device.type == "mps" and dtype == torch.float64
@@ -206,7 +233,8 @@ class Model:
         )
 
 
-# What a spec is made of in files that have plain values alone; with others, it is pickled as it is.
+# Classes that a spec is written to files with as plain values. A spec with any other class is
+# pickled as it is.
 _CLASSES = {
     cls.__name__: cls for cls in (AutoencoderSpec, Bernoulli, Conv, Dense, Gaussian, VAESpec)
 }
@@ -237,7 +265,7 @@ def _from_json(text):
 
 
 def build_module(spec, target_standardizer):
-    """The module of a spec, with the bounds of its targets; its weights are without values."""
+    """Module of a spec, with the bounds of its output set and its weights not yet initialized."""
     module = spec.build()
     if target_standardizer.is_bounded:
         module.set_bounds(*target_standardizer.standardized_bounds)
@@ -245,12 +273,12 @@ def build_module(spec, target_standardizer):
 
 
 def weights_of(module):
-    """Parameters and other state of a module, as arrays."""
+    """Parameters and buffers of a module, as arrays."""
     return {name: weight.numpy(force=True) for name, weight in module.state_dict().items()}
 
 
 def prefix_scores(module, dataset, lengths):
-    """R² of the reconstruction of a dataset from the first components, for each number of them."""
+    """R² of the reconstruction of a dataset from the first components, for each of the lengths."""
     sums = ErrorSums(len(lengths))
     with without_ambient_state(), torch.inference_mode():
         for u, target in dataset.batches(_CHUNK_SIZE):
@@ -261,7 +289,10 @@ def prefix_scores(module, dataset, lengths):
 
 
 def smallest_prefix(module, dataset, score, longest):
-    """The smallest number of components at which the R² of a dataset reaches a score, by bisection; else `longest`."""
+    """Smallest number of components at which the R² of a dataset reaches a score.
+
+    It is found by bisection. Where no prefix reaches the score, it is `longest`.
+    """
     low, high = 0, longest
     while high - low > 1:
         middle = (low + high) // 2
@@ -277,5 +308,5 @@ def _encode(module, u):
 
 
 def _decode_prefix(length, module, z):
-    """Reconstructions from the first components of codes."""
+    """Decode the first components of codes."""
     return module.decode(z, module.latent.prefix(length))

@@ -1,4 +1,4 @@
-"""Parameters of estimators: what they may be, alone and together, and the networks that they describe."""
+"""Parameters of estimators: valid values and combinations, and the networks they describe."""
 
 from numbers import Integral, Real
 
@@ -45,37 +45,41 @@ SPATIAL = {"n_components": [*COMMON["n_components"], StrOptions({"spatial"})]}
 
 
 def check_together(estimator):
-    """Refuse parameters that cannot hold, which scikit-learn's validation of each alone lets pass."""
+    """Refuse invalid values and combinations that scikit-learn's validation lets pass."""
     if estimator.n_components == "spatial" and estimator.ordered:
-        raise ValueError("n_components='spatial' has no order: give an int, or set ordered=False.")
+        raise ValueError(
+            "n_components='spatial' cannot be ordered: give n_components as an int, or set"
+            " ordered=False."
+        )
     for name in ("n_components", "n_draws", "batch_size", "max_iter"):
         if isinstance(getattr(estimator, name, None), bool):  # an Integral for Python
-            raise ValueError(f"{name}={getattr(estimator, name)!r} is no number: give an int.")
+            raise ValueError(f"{name}={getattr(estimator, name)!r} is a boolean: give an int.")
     optimizer = estimator.optimizer
     if isinstance(optimizer, type) and torch.optim.Optimizer not in optimizer.__mro__[1:]:
         raise ValueError(
-            f"optimizer={optimizer!r} is no torch.optim.Optimizer: give 'adam' or a class such as torch.optim.SGD."
+            f"optimizer={optimizer!r} is not derived from torch.optim.Optimizer: give 'adam' or a"
+            " class such as torch.optim.SGD."
         )
 
 
 def check_pca_start(estimator):
-    """Refuse a loss, code or output that cannot start as PCA, or that do not suit each other."""
+    """Refuse a loss or an activation that cannot start as PCA, or that contradict each other."""
     needs_random = {"code_activation": "relu", "output_activation": "sigmoid", "loss": "log_loss"}
     for name, value in needs_random.items():
         if estimator.init == "pca" and getattr(estimator, name) == value:
             raise ValueError(
-                f"{name}={value!r} cannot start as PCA, whose codes and output are linear: set init='random' or"
-                f" choose another {name}."
+                f"{name}={value!r} cannot start as PCA, as init='pca' requires, because the codes"
+                f" and the output of PCA are linear: set init='random' or choose another {name}."
             )
     if estimator.loss == "log_loss" and estimator.output_activation not in ("auto", "sigmoid"):
         raise ValueError(
-            f"loss='log_loss' needs output in (0, 1): set output_activation='sigmoid' instead of"
-            f" {estimator.output_activation!r}, or choose another loss."
+            "loss='log_loss' requires an output in (0, 1): set output_activation='sigmoid' instead"
+            f" of {estimator.output_activation!r}, or choose another loss."
         )
 
 
 def dense_network(estimator):
-    """The fully connected network that an estimator describes."""
+    """Dense network that the parameters of an estimator describe."""
     sizes = estimator.hidden_layer_sizes
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     check_sizes("hidden_layer_sizes", sizes)
@@ -83,20 +87,21 @@ def dense_network(estimator):
 
 
 def conv_network(estimator):
-    """The convolutional network that an estimator describes, on images of its `image_shape_`."""
+    """Convolutional network that an estimator describes, for images of its `image_shape_`."""
     channels, decoder_channels = estimator.channels, estimator.decoder_channels
     check_sizes("channels", channels)
     if not len(channels):
         raise ValueError(
-            "channels=() has no layer: give the channels of at least one, such as (32, 64)."
+            "channels=() has no layer: give the channels of at least one layer, such as (32, 64)."
         )
     if decoder_channels is not None:
         check_sizes("decoder_channels", decoder_channels)
         if len(decoder_channels) + 1 < len(channels):
             raise ValueError(
-                f"decoder_channels={decoder_channels!r} makes a decoder of {len(decoder_channels) + 1} layers, which"
-                f" cannot undo the {len(channels)} halvings of channels={channels!r}: give at least"
-                f" {len(channels) - 1} values, or None to mirror channels."
+                f"decoder_channels={decoder_channels!r} makes a decoder of"
+                f" {len(decoder_channels) + 1} layers, which cannot undo the {len(channels)}"
+                f" halvings of channels={channels!r}: give at least {len(channels) - 1} values, or"
+                " None to mirror channels."
             )
     if estimator.kernel_size % 2 == 0:
         raise ValueError(
@@ -117,7 +122,7 @@ def conv_network(estimator):
 
 
 def check_count(name, value, least=1, most=None):
-    """Refuse what is no int, or none within the limits."""
+    """Refuse a value that is not an int within the limits."""
     if (
         isinstance(value, bool)
         or not isinstance(value, Integral)
@@ -129,7 +134,7 @@ def check_count(name, value, least=1, most=None):
 
 
 def check_sizes(name, sizes):
-    """Refuse a sequence of sizes that holds anything but integers of at least 1."""
+    """Refuse a sequence of sizes with other values than integers of at least 1."""
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
             raise ValueError(

@@ -1,4 +1,8 @@
-"""From validated samples to what a fit works on: seeds, the split, datasets and what linear starts are computed from."""
+"""From validated samples to training data.
+
+It consists of seeds, the split into training samples and a validation set, their datasets, and the
+statistics from which the linear model at the start of training is computed.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,13 +18,14 @@ from skae._data.splitting import split
 from skae._data.standardizer import Standardizer
 from skae._linear import pca
 
-# Samples that "auto" withholds: beyond them, one lowers the error further by being trained on.
+# Largest validation set of "auto": any further sample lowers the error more as a training sample.
 _MAX_AUTO_VALIDATION = 2000
-_MAX_DESCRIBED_CODES = 12_500  # that `explained_variance_ratio_` has decoded
+# Codes that are decoded for `explained_variance_ratio_`, over all lengths of prefixes.
+_MAX_DESCRIBED_CODES = 12_500
 
 
 class Seeds(NamedTuple):
-    """A seed for each thing that is drawn, so that none of them depends on another."""
+    """Seeds of the random numbers, one for each use, so that no use depends on another."""
 
     weights: int
     split: int
@@ -41,10 +46,11 @@ class Samples(NamedTuple):
     Parameters
     ----------
     X : ArraySource
+        Samples.
     target : ArraySource or None
-        What the samples are to be reconstructed as; None are the samples themselves.
+        What the samples should be reconstructed as. With None, it is the samples themselves.
     X_val, target_val : ArraySource or None
-        The same of a validation set that the user gives.
+        Samples and targets of a validation set, where the user passes one.
     """
 
     X: ArraySource
@@ -58,7 +64,17 @@ class Samples(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one pass over the samples finds out: moments, the hashes that a split needs, and both standardizers."""
+    """Results of one pass over the samples.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the samples.
+    hashes : ndarray of shape (n_samples,), or None
+        Hashes of the samples, which a split into training samples and a validation set needs.
+    standardizer, target_standardizer : Standardizer
+        Standardizers of the samples and of their targets.
+    """
 
     moments: Moments
     hashes: np.ndarray | None
@@ -68,20 +84,22 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a fit works on.
+    """Data and statistics that a fit uses.
 
     Parameters
     ----------
     train, validation : SampleDataset
+        Training samples and validation set.
     described : SampleDataset
-        Some training samples, which `explained_variance_ratio_` is measured on.
+        Some of the samples, on which `explained_variance_ratio_` is computed.
     linear : StandardizedSamples
         All samples, for linear models.
     joint : JointMoments or None
-        Of what is encoded and what it is to be reconstructed as, where the two differ and there is
-        a linear start.
+        Joint moments of inputs and targets, where they differ and the start is a linear model.
     standardizer, target_standardizer : Standardizer
+        Standardizers of the inputs and of the targets.
     seeds : Seeds
+        Seeds of the random numbers.
     """
 
     train: SampleDataset
@@ -95,13 +113,17 @@ class TrainingData:
 
     @property
     def joint_in_network_units(self):
-        """Scatter of the inputs, and of the targets with them."""
+        """Scatter matrix of the inputs, and cross products of targets and inputs."""
         scale, target_scale = self.standardizer.scale, self.target_standardizer.scale
         return self.joint.scatter / scale**2, self.joint.cross / (scale * target_scale)
 
     @property
     def samples_that_vary(self):
-        """Dataset that a fraction of the variance is measured on, after its name: R² without variance is undefined."""
+        """Name and dataset of the samples on which a fraction of the variance is computed.
+
+        They are the validation set, or training samples where all targets of the validation set
+        are equal: R² is undefined without variance.
+        """
         first = None
         for _, target in self.validation.batches(1024):
             first = target[0] if first is None else first
@@ -111,7 +133,7 @@ class TrainingData:
 
     @staticmethod
     def pairs(dataset):
-        """Inputs and targets of a dataset as float64 arrays, a batch after the other."""
+        """Batches of a dataset as arrays: inputs in float64, and targets."""
         return (
             (u.numpy(force=True).astype(np.float64), y.numpy(force=True))
             for u, y in dataset.batches(1024)
@@ -121,23 +143,31 @@ class TrainingData:
 def prepare(
     samples, measured, corruption, *, validation_fraction, n_components, is_anchored, seeds, device
 ):
-    """What a fit works on.
+    """Prepare the data that a fit uses.
 
     Parameters
     ----------
     samples : Samples
+        Validated samples.
     measured : Measured
+        Results of a pass over them.
     corruption : skae._data.corruptions.Corruption or None
+        Corruption of the inputs.
     validation_fraction : float, "auto" or None
+        Parameter of the estimator.
     n_components : int
+        Number of components.
     is_anchored : bool
-        Whether there is a linear start.
+        Whether training starts at a linear model.
     seeds : Seeds
+        Seeds of the random numbers.
     device : torch.device
+        Device of the batches.
 
     Returns
     -------
     data : TrainingData
+        Data and statistics.
     """
     held_out, trained_on = _split(samples, measured.hashes, validation_fraction, seeds.split)
     joint = (
@@ -146,7 +176,7 @@ def prepare(
         else None
     )
     standardizer = measured.standardizer
-    # What the linear path sees may have another mean than X.
+    # The mean of corrupted inputs may differ from that of X.
     if joint is not None and corruption is not None:
         standardizer = replace(
             standardizer, mean=standardizer.mean + joint.mean - joint.target_mean
@@ -184,7 +214,7 @@ def prepare(
 
 
 def _split(samples, hashes, validation_fraction, seed):
-    """Positions of the validation set and of the training samples; None are all of them."""
+    """Positions of the validation set and of the training samples; None stands for all samples."""
     if hashes is None:
         return None, None
     n = len(samples.X)
@@ -197,7 +227,7 @@ def _split(samples, hashes, validation_fraction, seed):
 
 
 def _joint_moments(samples, moments, corruption, held_out, trained_on, seeds):
-    """Joint moments of the training samples; None where what is encoded is what it is to be reconstructed as."""
+    """Joint moments of the training samples; None where inputs and targets are the same."""
     n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
     cross = max(samples.X.shape[1], n_outputs) <= pca.MAX_FEATURES_OF_SCATTER
     if samples.target is not None:

@@ -8,27 +8,34 @@ from sklearn.metrics import r2_score
 
 
 def reconstruction_score(estimator, X, y=None):
-    r"""R² of the reconstruction by any fitted transformer that has `inverse_transform`.
+    r"""R² of the reconstruction by any fitted transformer with `inverse_transform`.
 
-    .. math:: R^2 = 1 - \sum_{ij} (x_{ij} - \hat x_{ij})^2 / \sum_{ij} (x_{ij} - \bar x_j)^2
+    .. math:: R^2 = 1 - \sum_{ij} (x_{ij} - \hat{x}_{ij})^2 / \sum_{ij} (x_{ij} - \bar{x}_j)^2
 
-    The share of the total variance that the codes keep: 1 is perfect, 0 is no better than the mean
-    of each feature. It is what :meth:`AutoencoderTransformer.score` gives, for PCA and Pipelines
-    too, so that they can be compared.
+    It is the fraction of the total variance that the reconstruction explains. For an autoencoder it
+    equals :meth:`AutoencoderTransformer.score`, and it gives PCA and Pipelines a score to compare
+    with. Pass the function as `scoring` to search the parameters of a Pipeline.
 
     Parameters
     ----------
     estimator : object
-        Fitted, with `transform` and `inverse_transform`: a transformer or a Pipeline of them.
+        Fitted transformer with `transform` and `inverse_transform`, or a Pipeline of them.
     X : array-like of shape (n_samples, n_features)
-        Rows to reconstruct.
+        Samples to reconstruct, or images of shape (n_samples, height, width[, channels]).
     y : None
-        Ignored; scikit-learn's `scoring` passes it.
+        Ignored. It is part of the signature of scorers.
 
     Returns
     -------
     score : float
-        At most 1, without unit.
+        R², at most 1: 0 for predicting the mean of X, negative for a worse reconstruction.
+
+    Raises
+    ------
+    AttributeError
+        If `estimator` has no `inverse_transform`.
+    ValueError
+        If `estimator` does not accept X.
 
     See Also
     --------
@@ -36,10 +43,10 @@ def reconstruction_score(estimator, X, y=None):
 
     Notes
     -----
-    As in scikit-learn's score, a feature that does not vary in X is left out.
+    As in scikit-learn's `r2_score`, features that are constant in X are ignored.
 
-    It rises with the number of components, so a search over `n_components` that maximises it picks
-    the largest. Search with a step behind the codes instead, a classifier say.
+    The score increases with the number of components, so maximizing it selects the largest value.
+    Tune `n_components` through a downstream estimator, or use ordered codes.
 
     Examples
     --------
@@ -54,7 +61,7 @@ def reconstruction_score(estimator, X, y=None):
 
 
 class ErrorSums:
-    """Sums over samples, a chunk after the other, of which R² is made: of squared errors and of variance, by column.
+    """Squared errors and variance of each feature, summed chunk by chunk, for R².
 
     Parameters
     ----------
@@ -83,7 +90,7 @@ class ErrorSums:
         squares = w @ np.square(X - mean)
         if not self.n:
             self.low, self.high, self.mean, self.squares = low, high, mean, squares
-        elif weight > 0:  # Chan, Golub and LeVeque's sum of two parts
+        elif weight > 0:  # merged as by Chan, Golub and LeVeque
             apart, total = mean - self.mean, self.weight + weight
             self.mean = self.mean + apart * (weight / total)
             self.squares = (
@@ -93,7 +100,7 @@ class ErrorSums:
         self.n, self.weight = self.n + len(X), self.weight + weight
 
     def scores(self):
-        """R² of each reconstruction over the columns that vary; as scikit-learn has it where none does."""
+        """R² of each reconstruction over the features that vary; if none does, 0 or 1."""
         if self.n < 2:
             warnings.warn(
                 "R^2 score is not well-defined with less than two samples.",

@@ -1,10 +1,10 @@
-"""The parameter table of a network."""
+"""Table of the parameters of a network."""
 
 from typing import NamedTuple
 
 
 class ParameterRow(NamedTuple):
-    """One parameter tensor."""
+    """Name, shape and count of one parameter tensor."""
 
     name: str
     shape: tuple
@@ -12,14 +12,14 @@ class ParameterRow(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Parameter table of a network; ``print`` shows it.
+    """Table of the parameters of a network; ``print`` shows it.
 
     Parameters
     ----------
     rows : list of ParameterRow
         Name, shape and count of each parameter.
     encoder, decoder, total : int
-        Number of parameters.
+        Number of parameters of the encoder, of the decoder, and of both.
     """
 
     rows: list
@@ -43,7 +43,7 @@ class Summary(NamedTuple):
 
 
 def summarize(module):
-    """The parameter table of an :class:`skae._nn.autoencoder.Autoencoder`."""
+    """Summarize the parameters of an :class:`skae._nn.autoencoder.Autoencoder`."""
     rows = [ParameterRow(name, tuple(p.shape), p.numel()) for name, p in module.named_parameters()]
     encoder, decoder = (
         sum(row.count for row in rows if row.name.startswith(side))

@@ -20,191 +20,278 @@ from skae._nn.vae import VAESpec
 from skae._parameters import check_count
 from skae._warnings import warn_caller
 
-_N_SCORE_PAIRS = 32  # of draws of the code, which all samples share
-_MIN_ACTIVE_KL = 0.01  # nats of information about a sample, from which a component is in use
+_N_SCORE_PAIRS = 32  # pairs of Monte Carlo samples of the code, the same for all samples
+_MIN_ACTIVE_KL = 0.01  # divergence in nats above which a component is active
 
 
 class VAETransformer(OptionalImageInput, BaseAutoencoder):
     r"""Variational autoencoder that starts as probabilistic PCA and only gets better.
 
-    A density of rows x with codes z of k components [1]_:
+    It models the density of a sample :math:`x` by a latent code :math:`z` of k components [7]_.
+    Let :math:`\mu` be the mean of X, :math:`s` one scale for all features, the root of the mean
+    feature variance, and :math:`u = (x - \mu) / s`. Prior, likelihood and approximate posterior
+    are
 
     .. math::
-        p(z) = \mathcal N(0, I), \qquad p(x|z) = \mathcal N(\mu + s\,(D z + g(z)),\, \sigma^2 I),
-        \qquad q(z|x) = \mathcal N(V u + f(u),\, \mathrm{diag}(v(u)))
+        p(z) = \mathcal{N}(0, I), \qquad
+        p(x|z) = \mathcal{N}(\mu + s\,(D z + g(z)),\, \sigma^2 I), \qquad
+        q(z|x) = \mathcal{N}(V u + f(u),\, \mathrm{diag}(v(u)))
 
-    with the training mean :math:`\mu`, one scale s and :math:`u = (x - \mu) / s`. Training
-    maximises the mean over rows of the evidence lower bound, by one draw of z or a few,
+    Training maximizes the mean over samples of the evidence lower bound (ELBO), estimated by
+    `n_draws` Monte Carlo samples of z and with the weight `beta` of the divergence,
 
     .. math:: \mathrm{E}_{q(z|x)} \log p(x|z) - \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
 
-    V, D, v and the noise variance :math:`\sigma^2` start at probabilistic PCA [2]_ and the residual
-    networks f and g at zero: the bound of epoch 0 equals ``PCA(k).score``, since a linear model
-    with the optimal encoder leaves no gap [3]_. All are trained together, but for V where the
-    likelihood is Gaussian, and the best epoch is kept, as
-    :class:`AutoencoderTransformer` does.
+    The residual networks f and g are multilayer perceptrons, for images convolutional networks
+    as in :class:`ConvAutoencoderTransformer`; the posterior variances v are further outputs of
+    the encoder. V, D, v and the noise variance :math:`\sigma^2` start at probabilistic PCA [8]_,
+    and the last layers of f and g at zero. With the default Gaussian likelihood and output, the
+    ELBO of epoch 0 equals ``PCA(k).score``, since the ELBO of a linear model with the optimal
+    encoder has no gap to the log-likelihood [9]_. All are then trained together, except V with
+    the Gaussian likelihood (see Notes).
+
+    Training uses Adam by default, with a one-cycle learning rate [1]_. An epoch is scored and
+    kept with an exponential moving average of the weights, whose time constant is 3 % of all
+    steps [2]_. If the output is clipped, gradients pass through the clipping unchanged
+    (straight-through estimator [3]_).
+
+    The epoch with the highest score on a validation set is kept, epoch 0 included. A later epoch
+    is eligible only if its improvement over epoch 0 is significant (sign test): of m validation
+    samples, more than :math:`m / 2 + \sqrt{m}` have to improve, two standard deviations above
+    one half. With the default settings, 40 samples or fewer are too few for that, and
+    probabilistic PCA is kept. "Only gets better" refers to the ELBO of held-out data. It does
+    not extend to downstream tasks: a classifier may do better on the codes of PCA.
 
     Parameters
     ----------
     n_components : int, float or "auto", default="auto"
-        Length of the code, at least 1; more than the number of features is allowed. "auto" is
-        ``min(32, max(1, n_features // 2))``. A float in (0, 1) trains ordered codes of up to 128
-        components, or half as many as features, and keeps as many as reach that R² of the
-        reconstruction on the validation rows.
+        Number of components of the latent code, at least 1; it may exceed the number of
+        features. "auto" is ``min(32, max(1, n_features // 2))``. A float in (0, 1) is the
+        fraction of the variance to explain: it trains ordered codes (see `ordered`) of up to 128
+        components, at most half as many as features, and keeps the smallest number that reaches
+        that R² of the reconstruction on the validation set, found by bisection. If none does,
+        all are kept, with a warning.
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
-        Distribution of a row given its code. "gaussian" has one noise variance, which is learnt.
-        "bernoulli" needs data in [0, 1], of which it takes the values between as probabilities; it
-        starts as logistic regression on the codes of probabilistic PCA, with the noise variance, of
-        a few, that gives the highest bound.
+        Distribution of a sample given its latent code. "gaussian" has one noise variance for all
+        features, which is learned. "bernoulli" requires data in [0, 1], takes values between 0
+        and 1 as probabilities, and replaces the normal distribution p(x|z) by probabilities that
+        are the sigmoid of D z + g(z) plus a trained offset. It starts at logistic regression on
+        the codes of probabilistic PCA, whose noise variance is the one of a few with the highest
+        ELBO.
     beta : float, default=1.0
-        Weight of the divergence from the prior in training [4]_, above 0. `score` is the bound
-        itself for any.
+        Weight, above 0, of the Kullback-Leibler divergence from the prior in training and model
+        selection [10]_. Raise it for codes closer to the prior with fewer active components,
+        lower it for a better reconstruction. `score` is the ELBO itself, with a weight of 1, in
+        any case.
     n_draws : int, default=1
-        Draws of the code of each row in a gradient step.
+        Number of Monte Carlo samples of the latent code of each sample in a gradient step. More
+        of them make the gradient less noisy and a step slower.
     contamination : float, default=0.0
-        Share of the rows, at most one half, that are not to be learnt: in each gradient step those
-        with the lowest bound are left out [6]_. To find unusual rows among those that `fit` is
-        given, leave out more than there may be, 0.1 say: a flexible density learns them too,
-        otherwise.
+        Fraction of the samples, at most 0.5, that is left out of each gradient step: those with
+        the lowest ELBO [11]_. Initialization and model selection use all samples.
+
+        Raise it above the expected fraction of outliers, to 0.1 for example, to find outliers
+        among the samples that `fit` is given: a flexible density fits them, too, otherwise. Keep
+        0 if these samples are clean: rare but regular samples would be left out as well, and
+        held-out samples of their kind would score lower. Unlike in the outlier detectors of
+        scikit-learn, there is no threshold and no `predict`: compare values of `score_samples`.
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
-        Widths of the encoder's hidden layers; the decoder mirrors them. Unused for images.
+        Widths of the hidden layers of a dense encoder; the decoder mirrors them. ``()`` makes
+        both a single layer, an int gives one hidden layer.
     image_shape : tuple of int or "auto", default=None
-        Height, width and, where there is more than one, channels, of flat rows that are images;
-        "auto" takes flat rows as square images where they can be, else as images one pixel high.
-        With it, or with n-D images, the networks are convolutional; with None and flat rows they
-        are dense.
+        Height, width and, if there is more than one, channels of the images. None takes the
+        shape of N-dimensional images, and flat samples are not images then; with "auto", flat
+        samples are square images if possible, else images one pixel high. The networks of images
+        are convolutional (`hidden_layer_sizes` is ignored), those of other samples are dense
+        (the parameters of convolutions are ignored).
     channels : array-like of int, default=(32, 64)
-        Channels after each convolutional layer of the encoder.
+        Channels after each layer of a convolutional encoder. Each layer halves the sides of the
+        image.
     decoder_channels : array-like of int, default=None
-        Channels after each layer of the decoder but the last, as
-        :class:`ConvAutoencoderTransformer` has them.
+        Channels after each layer of a convolutional decoder except the last, which has those of
+        the output. None mirrors `channels`. The first ``len(channels)`` layers double the sides
+        of the image, further layers keep them.
     kernel_size : int, default=3
-        Height and width of all kernels, odd.
+        Height and width of all convolution kernels, an odd number.
     downsampling : {"stride", "max_pool"}, default="stride"
-        How a convolutional layer halves the sides.
+        How a layer halves the sides of the image: "stride" is a convolution with stride 2,
+        "max_pool" a convolution followed by the maximum of 2 x 2 values.
     upsampling : {"transpose", "nearest", "bilinear", "zeros"}, default="transpose"
-        How a convolutional layer doubles the sides.
+        How a layer doubles the sides of the image: "transpose" is a transposed convolution. The
+        others enlarge the image and then convolve it: "nearest" repeats the nearest value,
+        "bilinear" interpolates, "zeros" inserts zeros.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
-        Of the hidden layers.
+        Activation function of the hidden layers.
     output_activation : {"auto", "clip", "identity"}, default="identity"
-        Of the mean of a Gaussian, as in :class:`AutoencoderTransformer`. On images, "auto" makes a
-        better density than "identity", but one that does not start at ``PCA.score``. Unused with
-        "bernoulli".
+        How the mean of the Gaussian likelihood is bounded. Ignored with "bernoulli":
+
+        - "auto" clips it to the bounds found in X, by the rule of
+          :class:`AutoencoderTransformer`. On images the ELBO is higher than with "identity", but
+          that of epoch 0 is not ``PCA.score``;
+        - "clip" clips every feature to its range in X;
+        - "identity" does not bound it.
     ordered : bool, default=False
-        Whether every prefix of the code is a code, as of PCA: component i matters more than
-        component i + 1, `truncate` gives the density of a smaller depth, and
-        `explained_variance_ratio_` is there. In training, codes are cut after 1, 2, 4, …
-        components, each depth with a noise variance of its own: a bound for each depth [5]_. The
-        mean over the middle of these depths and the full one judges an epoch, which is kept only
-        where neither has lost. Where `n_components` is a share, the depth at which the start
-        reaches it is judged, too. The bound at full depth pays for the order.
+        Whether to order the components by nested dropout [5]_, so that every prefix of the
+        latent code is a good code of its own (a Matryoshka representation [6]_). One fit then
+        serves every number of components: `truncate` returns the estimator of the first k
+        components, and `explained_variance_ratio_` is the R² that each further component adds,
+        which need not decrease from component to component. Set it to True to choose the number
+        of components after training, or to use several. Keep False if the number is known: with
+        all components, ordered codes usually have a lower ELBO than codes that are not ordered.
+
+        In training, each code is truncated to its first 1, 2, 4, … or all components. Model
+        selection averages the validation scores of the full code of k components and of a prefix
+        of about √k. An epoch is eligible only if each of these scores is at least that of epoch
+        0. If `n_components` is a fraction, the shortest prefix that reaches it at epoch 0 is
+        validated, too. With the Gaussian likelihood, each number of components has a noise
+        variance of its own.
     init : {"pca", "random"}, default="pca"
-        Where training starts. "random" has no linear path: the textbook network, with torch's
-        default weights.
+        Initialization. "pca" starts at the linear model described above. "random" leaves the
+        matrices V and D out: it is the textbook network, with f as the encoder, g as the decoder
+        and the default initial weights of PyTorch.
     optimizer : "adam" or torch.optim.Optimizer class, default="adam"
-        A class gets `learning_rate_init` as ``lr``.
+        Optimizer. A class is used with the default values of its arguments, except for the
+        learning rate, which has the same schedule for every optimizer.
     learning_rate_init : float, default=0.003
-        Peak of the one-cycle learning rate, which rises for a tenth of the steps and then falls to
-        zero.
+        Peak of the one-cycle learning rate [1]_, which rises for the first tenth of the steps
+        and then falls to zero. Lower it if training diverges or the validation score fluctuates.
     alpha : float, default=0.001
-        Weight decay, less than 1, of the decoder's residual network, and of those layers of the
-        encoder's that have more than 256 inputs: at each step their weights and biases shrink by
-        `alpha` times the learning rate over its peak, apart from what the optimizer does [7]_.
-        Nothing else shrinks. The steps of the optimizer have to outweigh it: with a much smaller
-        `learning_rate_init`, lower both.
+        Weight decay, at least 0 and less than 1, decoupled from the optimizer [4]_. It applies
+        to the network g, and to those layers of f that have a fan-in above 256: at each step
+        their weights and biases are multiplied by ``1 - alpha * lr / learning_rate_init``, where
+        ``lr`` is the current learning rate.
+
+        Raise it, to 0.01 for example, if the network overfits: if the validation score stays far
+        below the training score, as happens with few samples (see :class:`LossCurveDisplay`).
+        Lower it, to 0 if need be, if the network does not overfit, as with few features and very
+        many samples. Too large a value keeps the network from learning, and so does the default
+        with a much smaller `learning_rate_init`: lower both together.
     batch_size : int, default=128
-        Rows in a gradient step; at most the number of training rows.
+        Number of samples in a gradient step. It is limited to the number of training samples.
     max_iter : int or "auto", default="auto"
-        Number of epochs, which is the length of the learning-rate schedule. 0 is probabilistic PCA
-        itself; "auto" is as many as make 3000 gradient steps, but 5 to 300.
+        Number of epochs. All of them are run unless a callback or a diverging loss ends the
+        training, and the best one is kept. The learning-rate schedule has this length, so the
+        first epochs of a long fit differ from a short fit. 0 keeps the initialization:
+        probabilistic PCA, if ``init="pca"``. "auto" is the number of epochs that makes about
+        3000 gradient steps, but at least 5 and at most 300.
     validation_fraction : float, "auto" or None, default="auto"
-        Share of the rows, drawn at random, that choose the epoch and are withheld from the gradient
-        steps (the PCA is of all rows). "auto" is a tenth, but no more than 2000 rows. None chooses
-        on the training rows. Unused where `fit` is given `X_val`.
+        Fraction of the samples that is held out, at random, as the validation set, which selects
+        the epoch and takes no part in gradient steps. "auto" is a tenth of the samples, but at
+        most 2000 samples.
+
+        Raise it, to 0.3 for example, if there are only a few hundred samples or fewer: training
+        then has a better chance to pass the sign test, but fewer samples to learn from. Lower it
+        if there are very many samples: a few thousand are enough to compare epochs, and the
+        others are worth more in training. None selects the epoch on the training samples: all
+        samples are trained on, but overfitting goes unnoticed. Ignored if `fit` is given
+        `X_val`.
     random_state : int, RandomState instance or None, default=None
-        Of the initial weights, the validation rows, the batches and the draws.
+        Determines the initial weights, the validation set, the order of the samples and the
+        Monte Carlo samples. Pass an int for reproducible results: the global random states of
+        NumPy and PyTorch are then neither used nor changed.
     device : str or torch.device, default="auto"
-        Where to compute. "auto" is CUDA where it is there, else the CPU.
+        Device to compute on. "auto" is CUDA if it is available, else the CPU.
     skorch_callbacks : list, default=None
-        Callbacks of the skorch net, as its `callbacks`.
+        Callbacks of the skorch net, passed as its `callbacks`. Its history records `train_loss`,
+        `valid_loss`, `valid_score` and `valid_loss_best` for each epoch.
     verbose : int, default=0
-        Whether to print a line an epoch.
+        Verbosity level. If positive, a line is printed for each epoch.
 
     Attributes
     ----------
     image_shape_ : tuple of int or None
-        Height, width and, where the images have a third axis, channels; None where rows are no
-        images.
+        Height and width of the images and, if they have a third axis, the number of channels.
+        None if the samples are not images.
     n_components_ : int
-        Length of the code.
+        Number of components of the latent code.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen in `fit`; only where they are all strings.
+        Names of the features seen in `fit`. Defined only if all of them are strings.
     mean_ : ndarray of shape (`n_features_in_`,)
-        Mean of each feature of X.
+        Mean of each feature of X, in the units of X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
-        R² that each component adds on training rows (on up to ``12500 / n_components_`` of them);
-        only where the codes are ordered.
+        R² that each further component adds to the reconstruction from those before it, measured
+        on up to ``12500 / n_components_`` samples of X. It need not decrease from component to
+        component. Defined only if the codes are ordered.
     noise_variance_ : float
-        Variance of a feature given the code, in the squared unit of X; with the Gaussian likelihood
-        only.
+        Variance of a feature given the latent code, in the squared units of X. Defined only for
+        the Gaussian likelihood.
     kl_per_component_ : ndarray of shape (`n_components_`,)
-        Mean over the rows of X of the divergence from the prior of each component, in nats: what it
-        tells of a row.
+        Kullback-Leibler divergence of the posterior of each component from the prior, averaged
+        over the samples of X, in nats: the information that the component carries about a
+        sample.
     n_active_components_ : int
-        Number of components that tell more than 0.01 nats.
+        Number of components with a divergence above 0.01 nats.
     n_iter_ : int
-        Epochs run.
+        Number of epochs run.
     best_iter_ : int
-        Epoch kept; 0 is the start.
+        Epoch whose weights are kept. 0 is the initialization.
     loss_curve_ : list of float
-        Training loss of each epoch: minus the bound, with `beta`, in nats a row, by the draws of
-        training, over the rows that have a part in it.
+        Mean training loss of each epoch: the negative ELBO with the weight `beta`, in nats per
+        sample, over the samples that are not left out (see `contamination`).
     validation_scores_ : list of float
-        Bound of the validation rows after each epoch, with `beta`, in nats a row; from draws that
-        all rows and epochs share.
+        Validation score after each epoch: the ELBO with the weight `beta`, in nats per sample,
+        from Monte Carlo samples that all samples and epochs have in common. For ordered codes it
+        is the mean over the validated prefixes.
     baseline_score_ : float
-        The same of epoch 0.
+        Validation score of epoch 0.
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the torch module.
+        Fitted skorch net; ``net_.module_`` is the PyTorch module.
     history_ : list
-        History of the net.
+        History of the skorch net: a dict for each epoch.
 
     See Also
     --------
-    sklearn.decomposition.PCA : What training starts from; its `score` is the same quantity.
-    sklearn.mixture.GaussianMixture : Another density, whose `score` is the same quantity too.
+    sklearn.decomposition.PCA : The model that training starts from; `score` is comparable.
+    sklearn.mixture.GaussianMixture : Another density; `score` is comparable, too.
+    sklearn.ensemble.IsolationForest : A fast detector of outliers.
 
     Notes
     -----
-    The scale of a row's density is that of the data: `score` in nats is comparable between
-    densities of the same rows. Where the rows fill fewer dimensions than they have features and
-    codes have components, the density is degenerate: the noise variance ends at 1e-9 of the mean
-    feature variance, and the score says more of that limit than of the rows. A warning says so.
+    The value of a density depends on the units of X: compare `score` between densities of the
+    same data. Features are not scaled one by one, and all have the same noise variance: if they
+    have different units, put a :class:`sklearn.preprocessing.StandardScaler` before the
+    estimator in a Pipeline. If the samples lie in a subspace that the latent code can span, the
+    density is degenerate: the noise variance ends at its minimum, 1e-9 of the mean feature
+    variance, and the score says more about that minimum than about the data. A warning is
+    issued.
 
-    A Gaussian density that starts as PCA is a mixture: ``1 / (n + 1)`` of it, for n training rows,
-    is the probabilistic PCA of the start, of which V holds the components, and so stays; v has no
-    linear part then. This costs other rows next to nothing, and no row scores more than ``log(n +
-    1)`` below PCA: without it, a row far from all that training has seen costs the more, the
-    smaller the noise variance has become.
+    With the Gaussian likelihood and ``init="pca"`` the density is a mixture: probabilistic PCA,
+    as of epoch 0, has the weight ``1 / (n + 1)`` in it, for n samples of X. It keeps the
+    principal components as V, which is not trained, and v has no linear part. The mixture hardly
+    changes the score of other samples, and no sample scores more than ``log(n + 1)`` below PCA.
+    Without it, a sample far from the training data would cost the more, the smaller the noise
+    variance is.
 
-    The variance v stays below 1, the prior's: ``sigmoid`` of what the encoder gives.
+    The variance v of the posterior stays below 1, that of the prior: it is a sigmoid of the
+    output of the encoder.
 
     References
     ----------
-    .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014. :arxiv:`1312.6114`
-    .. [2] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
-       Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
-    .. [3] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't Blame the ELBO! A Linear VAE Perspective on Posterior
-       Collapse", NeurIPS 2019. :arxiv:`1911.02469`
-    .. [4] I. Higgins, L. Matthey, A. Pal, C. Burgess, X. Glorot, M. Botvinick, S. Mohamed and A. Lerchner, "beta-VAE:
-       Learning Basic Visual Concepts with a Constrained Variational Framework", ICLR 2017.
-    .. [5] O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout", ICML 2014.
-       :arxiv:`1402.0915`
-    .. [6] Y. Shen and S. Sanghavi, "Learning with Bad Training Data via Iterative Trimmed Loss Minimization", ICML 2019.
-       :arxiv:`1810.11874`
-    .. [7] I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019. :arxiv:`1711.05101`
+    .. [1] Smith, L. N. and Topin, N. "Super-Convergence: Very Fast Training of Neural Networks
+       Using Large Learning Rates". 2018. :arxiv:`1708.07120`
+    .. [2] Izmailov, P., Podoprikhin, D., Garipov, T., Vetrov, D. and Wilson, A. G. "Averaging
+       Weights Leads to Wider Optima and Better Generalization". UAI, 2018. :arxiv:`1803.05407`
+    .. [3] Bengio, Y., Léonard, N. and Courville, A. "Estimating or Propagating Gradients Through
+       Stochastic Neurons for Conditional Computation". 2013. :arxiv:`1308.3432`
+    .. [4] Loshchilov, I. and Hutter, F. "Decoupled Weight Decay Regularization". ICLR, 2019.
+       :arxiv:`1711.05101`
+    .. [5] Rippel, O., Gelbart, M. and Adams, R. "Learning Ordered Representations with Nested
+       Dropout". ICML, 2014. :arxiv:`1402.0915`
+    .. [6] Kusupati, A. et al. "Matryoshka Representation Learning". NeurIPS, 2022.
+       :arxiv:`2205.13147`
+    .. [7] Kingma, D. P. and Welling, M. "Auto-Encoding Variational Bayes". ICLR, 2014.
+       :arxiv:`1312.6114`
+    .. [8] Tipping, M. E. and Bishop, C. M. "Probabilistic Principal Component Analysis". Journal
+       of the Royal Statistical Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
+    .. [9] Lucas, J., Tucker, G., Grosse, R. and Norouzi, M. "Don't Blame the ELBO! A Linear VAE
+       Perspective on Posterior Collapse". NeurIPS, 2019. :arxiv:`1911.02469`
+    .. [10] Higgins, I., Matthey, L., Pal, A., Burgess, C., Glorot, X., Botvinick, M., Mohamed,
+       S. and Lerchner, A. "beta-VAE: Learning Basic Visual Concepts with a Constrained
+       Variational Framework". ICLR, 2017.
+    .. [11] Shen, Y. and Sanghavi, S. "Learning with Bad Training Data via Iterative Trimmed Loss
+       Minimization". ICML, 2019. :arxiv:`1810.11874`
 
     Examples
     --------
@@ -297,7 +384,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     _per_component = (*BaseAutoencoder._per_component, "kl_per_component_")
 
     def _check_parameters(self):
-        """Every likelihood has a start, and every output goes with it."""
+        """Refuse nothing: every likelihood can start at PCA, with every output activation."""
 
     def _make_standardizers(self, samples, moments):
         self._check_likelihood(moments, "X")
@@ -313,7 +400,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         self._likelihood.check(moments.low.min(), moments.high.max(), name, "likelihood='gaussian'")
 
     def _max_components(self, n_samples):
-        # Near the number of features the density degenerates.
+        # The density degenerates if there are nearly as many components as features.
         return max(1, min(self.n_features_in_ // 2, n_samples - 1))
 
     def _make_spec(self, **common):
@@ -339,7 +426,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         return model
 
     def _describe(self, data):
-        """Say what carries information, and warn of a density or a code that does not."""
+        """Count active components, and warn of a degenerate density or a collapsed posterior."""
         X, module, likelihood = (
             data.linear.source.to_array(),
             self._model.module,
@@ -350,22 +437,25 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         n_active = _count_active(self.kl_per_component_)
         if likelihood.is_degenerate(module):
             warn_caller(
-                f"The noise variance is held at its least, {MIN_NOISE_VARIANCE:g} of the mean feature variance, and"
-                " score depends on that: the density is degenerate. Either codes determine the rows: take a smaller"
-                f" n_components than {self.n_components_}, or leave out columns that others determine. Or the columns"
-                " differ widely in scale: standardise them, for instance with sklearn.preprocessing.StandardScaler.",
+                f"The noise variance is at its minimum, {MIN_NOISE_VARIANCE:g} of the mean feature"
+                " variance, and score depends on that minimum: the density is degenerate. Either"
+                " the latent codes determine the samples: choose a smaller n_components than"
+                f" {self.n_components_}, or drop columns that are functions of others. Or the"
+                " columns differ widely in scale: standardize them, for instance with"
+                " sklearn.preprocessing.StandardScaler.",
             )
             return
         if self._model.spec.is_anchored:
-            # Each by its divergence.
+            # Divergence of each component at the initialization.
             n_started = _count_active(-logsigmoid(module.latent.logit) / 2)
         else:
             n_started = min(self.n_components_, self.n_features_in_, len(X) - 1)
         if n_active < n_started / 2:
             warn_caller(
-                f"{n_active} of {self.n_components_} components are in use, of {n_started} that could be:"
-                " the posterior of the others has collapsed to the prior. Try a beta smaller than"
-                f" {self.beta:g}, a smaller n_components or, where init is 'random', init='pca'.",
+                f"{n_active} of {self.n_components_} components are in use, although {n_started}"
+                " could be: the posterior of the others has collapsed to the prior. Try a beta"
+                f" smaller than {self.beta:g}, a smaller n_components or, if init is 'random',"
+                " init='pca'.",
             )
 
     def _derive(self):
@@ -376,17 +466,24 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     # Apply
 
     def encode_distribution(self, X):
-        """Mean and standard deviation of the code of each row: of the posterior q(z|x).
+        """Mean and standard deviation of the posterior q(z|x) of the latent code.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Rows to code.
+            Samples to encode.
 
         Returns
         -------
-        mean, std : ndarray of shape (n_samples, n_components), of the dtype of X
-            In units of the prior's standard deviation; the mean is what `transform` gives.
+        mean : ndarray of shape (n_samples, n_components), of the dtype of X
+            Means, in units of the standard deviation of the prior. `transform` returns them.
+        std : ndarray of shape (n_samples, n_components), of the dtype of X
+            Standard deviations, in the same units. They are below 1.
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric and finite, or has other features than in `fit`.
         """
 
         def encode(module, u):
@@ -398,40 +495,49 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         return mean, std
 
     def transform(self, X):
-        """Mean of the code of each row: of the posterior q(z|x).
+        """Encode X: mean of the posterior q(z|x) of the latent code.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Rows to code.
+            Samples to encode.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), of the dtype of X
-            In units of the prior's standard deviation.
+            Latent codes, in units of the standard deviation of the prior.
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric and finite, or has other features than in `fit`.
         """
         return super().transform(X)
 
     def score(self, X, y=None, sample_weight=None, *, n_importance_samples=None):
-        """Mean over the rows of `score_samples`.
+        """Mean of `score_samples` over the samples of X.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Rows.
+            Samples to score.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            Weight of each sample.
         n_importance_samples : int, default=None
-            As for `score_samples`.
+            Number of importance samples; None is for the ELBO. See `score_samples`.
 
         Returns
         -------
         score : float
-            In nats a row; with the Gaussian likelihood comparable with the `score` of
-            scikit-learn's PCA and GaussianMixture, with "bernoulli" with other probabilities of
-            binary rows.
+            Score in nats per sample. With the Gaussian likelihood it is comparable with the `score`
+            of PCA and GaussianMixture, with "bernoulli" with log-probabilities of binary samples.
+
+        Raises
+        ------
+        ValueError
+            If X is not as in `fit`, or with "bernoulli" not in [0, 1].
         """
         scores = self.score_samples(X, n_importance_samples=n_importance_samples).astype(np.float64)
         if sample_weight is not None:
@@ -439,28 +545,43 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         return float(np.average(scores, weights=sample_weight))
 
     def score_samples(self, X, *, n_importance_samples=None):
-        """Lower bound of the log density of each row; low means unusual.
+        r"""Evidence lower bound (ELBO) of each sample; low values mean anomalous samples.
+
+        By default it is the ELBO (left); with K importance samples it is the importance-weighted
+        bound (right) [1]_:
+
+        .. math::
+            \mathrm{E}_{q(z|x)} \log p(x|z) - \mathrm{KL}(q(z|x) \,\|\, p(z)) \qquad
+            \log \frac{1}{K} \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \quad z_k \sim q(z|x)
+
+        To find anomalies among the samples that `fit` is given, set `contamination`. An isolation
+        forest is often as good and faster.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or images
-            Rows.
+            Samples to score.
         n_importance_samples : int, default=None
-            None gives the evidence lower bound, its expectation by 64 draws of the code that are
-            the same for all rows and at each call, with exact moments, so that the start is exact.
-            A number gives the importance-weighted bound [1]_ of that many draws, which comes near
-            the log density itself as they become many.
+            Number K of importance samples. The more there are, the closer the score is to the
+            log-likelihood. None is for the ELBO, whose expectation is computed from 64 Monte Carlo
+            samples of the code. Their noise is the same for all samples and at each call, and has
+            mean 0 and variance 1 exactly, so the ELBO of epoch 0 is exact.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,), of the dtype of X
-            In nats. With the Gaussian likelihood of a density over rows in the unit of X; with
-            "bernoulli" of a probability, where values between 0 and 1 count in part as both.
+            Scores in nats. With the Gaussian likelihood they are log-densities in the units of X,
+            with "bernoulli" log-probabilities, for which a value between 0 and 1 is a probability.
+
+        Raises
+        ------
+        ValueError
+            If X is not as in `fit`, or with "bernoulli" not in [0, 1].
 
         References
         ----------
-        .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
-           :arxiv:`1509.00519`
+        .. [1] Burda, Y., Grosse, R. and Salakhutdinov, R. "Importance Weighted Autoencoders".
+           ICLR, 2016. :arxiv:`1509.00519`
         """
         X = self._validate_samples(X)
         if n_importance_samples is not None:
@@ -493,20 +614,26 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         )
 
     def sample(self, n_samples=1, random_state=None):
-        """Rows from codes that are drawn from the prior.
+        """Decode latent codes that are sampled from the prior, without observation noise.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Number of rows, at least 1.
+            Number of samples, at least 1.
         random_state : int, RandomState instance or None, default=None
-            Of the draws.
+            Determines the latent codes. Pass an int for reproducible results.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features) or images
-            Mean of a row given its code, without the noise of `noise_variance_`: with "bernoulli",
-            probabilities.
+            Means of the likelihood p(x|z), not samples of it: they vary less than the data. To
+            sample from the Gaussian likelihood, add normal noise of the variance
+            `noise_variance_`. With "bernoulli" they are probabilities.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is not an int of at least 1.
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
@@ -515,22 +642,28 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         )
 
     def interpolate(self, a, b, n_steps=10):
-        """Rows on the way from one row to another: of codes at even steps between the means of theirs.
+        """Decode latent codes at equal steps between those of two samples.
 
         Parameters
         ----------
         a : array-like of shape (n_features,) or (1, n_features), or image
-            The row to go from.
+            First sample.
         b : array-like of shape (n_features,) or (1, n_features), or image
-            The row to go to.
+            Last sample.
         n_steps : int, default=10
-            Number of rows that are given back, the reconstructions of both ends among them; at
-            least 2.
+            Number of samples to return, at least 2: the first and the last are the reconstructions
+            of `a` and `b`.
 
         Returns
         -------
         X : ndarray of shape (n_steps, n_features) or images
-            Mean of a row given its code.
+            Means of the likelihood p(x|z).
+
+        Raises
+        ------
+        ValueError
+            If `a` or `b` is not one sample of the form of those in `fit`, or `n_steps` is not an
+            int of at least 2.
         """
         check_is_fitted(self)
         check_count("n_steps", n_steps, least=2)
@@ -539,18 +672,19 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         return self.inverse_transform(np.linspace(*mean, n_steps))
 
     def _validate_sample(self, name, X):
-        """One sample, given as `transform` takes samples or without their first axis."""
+        """Validate one sample, which may lack the first axis."""
         # A pandas Series.
         X = X.to_frame().T if hasattr(X, "to_frame") and hasattr(X, "index") else X
         X = X if len(getattr(X, "shape", ())) > 1 else np.asarray(X)
         X = X[None] if len(X.shape) == 1 or tuple(X.shape) == self.image_shape_ else X
         if X.shape[0] != 1:
             raise ValueError(
-                f"{name} has shape {X.shape}: give one row of {self.n_features_in_} values, or one image."
+                f"The argument {name} has shape {X.shape}: give one sample of"
+                f" {self.n_features_in_} features, or one image."
             )
         return self._validate_samples(X)
 
 
 def _count_active(kl):
-    """Number of components in use, by their divergence from the prior."""
+    """Count active components by their divergence from the prior."""
     return int((kl > _MIN_ACTIVE_KL).sum())

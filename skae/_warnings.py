@@ -1,14 +1,17 @@
-"""Warnings that point to the code of the user."""
+"""Warnings that point to the user's code."""
 
 import inspect
 import warnings
 
-# Packages through which a call of the user's comes here.
+# Packages between the call of the user and a warning.
 _BETWEEN = {"contextlib", "joblib", "skae", "sklearn"}
 
 
 def warn_caller(message, category=UserWarning):
-    """Warn at the first line outside of the packages between; Python 3.12 has ``skip_file_prefixes`` for it."""
+    """Warn at the first line outside of these packages.
+
+    Python 3.12 has ``skip_file_prefixes`` for this.
+    """
     frame, stacklevel = inspect.currentframe(), 1
     while (
         frame.f_back is not None

@@ -4,7 +4,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
-# One thread: sums are then made in one order, and results can be compared bit for bit.
+# With one thread, sums are made in one order, and results are bitwise reproducible.
 torch.set_num_threads(1)
 
 
@@ -16,7 +16,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def cancer():
-    """569 rows of 30 standardised measurements."""
+    """569 samples of 30 standardized measurements."""
     return StandardScaler().fit_transform(load_breast_cancer().data)
 
 

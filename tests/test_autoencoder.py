@@ -108,7 +108,7 @@ def test_activations_train(digits, name, layer):
     assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
 
 
-def test_start_is_pca_with_every_activation_and_depth(cancer):
+def test_start_is_pca_with_every_activation_and_number_of_layers(cancer):
     expected = PCA(3, svd_solver="full").fit_transform(cancer)
     for activation in ("gelu", "identity", "logistic", "relu", "silu", "tanh"):
         for sizes in ((), (5,), (8, 4)):
@@ -121,7 +121,7 @@ def test_start_is_pca_with_every_activation_and_depth(cancer):
 
 
 def test_linear_network_stays_at_pcas_optimum(cancer):
-    """No linear autoencoder beats PCA on the rows that it is fitted to."""
+    """No linear autoencoder beats PCA on the samples that it is fitted to."""
     parameters = {
         "hidden_layer_sizes": (),
         "output_activation": "identity",
@@ -155,7 +155,7 @@ def test_sigmoid_output_lies_in_the_unit_interval_and_trains(digits, parameters)
 
 
 def test_log_loss_curve_is_binary_cross_entropy(digits):
-    """One batch of all rows: the first loss is measured before the first step, on the start."""
+    """One batch of all samples: the first loss is computed before the first step, at the start."""
     X = digits / 16
     parameters = {
         "init": "random",

@@ -80,7 +80,7 @@ def test_start_codes_as_pca(start):
 def test_start_reconstructs_as_pca(start):
     X, estimator, pca = start
     expected = pca.inverse_transform(pca.transform(X.astype(np.float64)))
-    # Numbers of this size cannot be told apart more finely.
+    # Numbers of this size have no finer resolution.
     resolution = np.spacing(np.abs(X).max()) if X.dtype == np.float32 else 0
     tolerance = 1e-5 * np.abs(expected - X.astype(np.float64).mean(axis=0)).max() + resolution
     for X_hat in (estimator.reconstruct(X), estimator.inverse_transform(estimator.transform(X))):
@@ -130,7 +130,7 @@ def test_start_with_every_range_clipped(cancer):
     np.testing.assert_allclose(estimator.reconstruct(cancer), expected, atol=1e-4)
 
 
-def test_columns_without_a_bound_are_not_clipped(cancer):
+def test_features_without_bounds_are_not_clipped(cancer):
     pca = PCA(3, svd_solver="full").fit(cancer)
     estimator = _make(3, max_iter=0).fit(cancer)
     expected = pca.inverse_transform(pca.transform(cancer * 9))
@@ -190,7 +190,7 @@ def test_reconstruct_is_inverse_transform_of_transform(fitted, digits):
     )
 
 
-def test_relu_codes_are_in_the_unit_of_the_data_and_come_back(digits):
+def test_relu_codes_are_in_the_units_of_x_and_are_decoded(digits):
     parameters = {"init": "random", "code_activation": "relu", "hidden_layer_sizes": ()}
     estimator = _make(4, **parameters).fit(digits)
     codes = estimator.transform(digits)
@@ -280,7 +280,7 @@ def _frame(library, X):
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_data_frames(digits, library):
+def test_dataframes(digits, library):
     frame = _frame(library, digits)
     estimator = _make().fit(frame, X_val=frame[:30])
     expected = _make().fit(digits, X_val=digits[:30])
@@ -302,7 +302,7 @@ def test_data_frames(digits, library):
     )
 
 
-def test_data_frames_with_other_columns_are_refused(digits):
+def test_dataframes_with_other_columns_are_refused(digits):
     frame = _frame("pandas", digits)
     estimator = _make().fit(frame)
     with pytest.raises(ValueError, match="feature names should match"):
@@ -311,8 +311,8 @@ def test_data_frames_with_other_columns_are_refused(digits):
         _make().fit(frame, X_val=frame[frame.columns[::-1]])
 
 
-def test_many_rows_go_through_in_pieces(digits, fitted):
-    X = np.tile(digits, (8, 1))  # more rows than go through at once
+def test_many_samples_are_encoded_in_chunks(digits, fitted):
+    X = np.tile(digits, (8, 1))  # more samples than a chunk has
     np.testing.assert_allclose(
         fitted.transform(X), np.tile(fitted.transform(digits), (8, 1)), atol=1e-9
     )
@@ -515,7 +515,7 @@ BAD_X_VAL = {
     "width": (X_SMALL[:, :3], "X_val has 3 features, but X has 6"),
     "nan": (_with(X_SMALL, np.nan), "Input X_val contains NaN"),
     "inf": (_with(X_SMALL, -np.inf), "Input X_val contains infinity"),
-    "no rows": (X_SMALL[:0], "X_val has no rows.*validation_fraction"),
+    "no rows": (X_SMALL[:0], "X_val has no samples.*validation_fraction"),
     "1-d": (X_SMALL[0], "Expected 2D array"),
     "1e200": (X_SMALL * 1e200, "X_val has values too large to train on.*StandardScaler"),
 }
@@ -523,19 +523,20 @@ BAD_PARAMETERS = [
     ({"n_components": 0}, r"'n_components'.*\[1, inf\).*Got 0"),
     ({"n_components": -1}, r"'n_components'.*\[1, inf\).*Got -1"),
     ({"n_components": True}, "n_components.*True"),
-    ({"max_iter": True}, "max_iter=True is no number"),
-    ({"batch_size": True}, "batch_size=True is no number"),
+    ({"max_iter": True}, "max_iter=True is a boolean"),
+    ({"batch_size": True}, "batch_size=True is a boolean"),
     (
         {"optimizer": torch.optim.Optimizer},
         "optimizer=<class .*'adam' or a class such as torch.optim.SGD",
     ),
-    ({"skorch_callbacks": [3]}, "skorch_callbacks holds 3: give callbacks of skorch"),
+    ({"skorch_callbacks": [3]}, "skorch_callbacks contains 3: each entry must be a callback"),
     ({"device": "meta"}, "device='meta' is not available here"),
     ({"n_components": "many"}, "'n_components'.*'auto'.*Got 'many'"),
     ({"n_components": 2.5}, r"'n_components'.*an int.*Got 2\.5"),
     (
         {"activation": "swish"},
-        "(?=.*'activation'.*Got 'swish')(?=.*'gelu')(?=.*'relu')(?=.*'silu')(?=.*'tanh')(?=.*'logistic')",
+        "(?=.*'activation'.*Got 'swish')"
+        "(?=.*'gelu')(?=.*'relu')(?=.*'silu')(?=.*'tanh')(?=.*'logistic')",
     ),
     ({"code_activation": "tanh"}, "'code_activation'.*Got 'tanh'"),
     ({"output_activation": "relu"}, "'output_activation'.*'sigmoid'.*Got 'relu'"),
@@ -625,7 +626,7 @@ def test_bad_input_leaves_the_earlier_fit(parameters, X, X_val, message, digits)
     np.testing.assert_array_equal(estimator.transform(digits), codes)
 
 
-def test_validation_rows_outside_the_unit_interval_are_refused(digits):
+def test_validation_samples_outside_the_unit_interval_are_refused(digits):
     estimator = _make(init="random", loss="log_loss")
     with pytest.raises(ValueError, match=r"X_val must lie in \[0, 1\]"):
         estimator.fit(digits / 16, X_val=digits[:20])
@@ -634,7 +635,7 @@ def test_validation_rows_outside_the_unit_interval_are_refused(digits):
 
 @pytest.mark.parametrize("width", [1, 3, 64])
 def test_codes_of_another_width_are_refused(fitted, width):
-    with pytest.raises(ValueError, match=f"X has {width} columns, but the codes.*have 4"):
+    with pytest.raises(ValueError, match=f"X has {width} columns, but the latent codes.*have 4"):
         fitted.inverse_transform(np.zeros((5, width)))
 
 
@@ -652,7 +653,7 @@ def test_codes_that_are_none_are_refused(fitted, codes, message):
 
 
 @pytest.mark.parametrize("method", ["transform", "reconstruct", "score", "score_samples"])
-def test_rows_of_another_width_are_refused(fitted, digits, method):
+def test_samples_of_another_width_are_refused(fitted, digits, method):
     with pytest.raises(
         ValueError, match="X has 63 features, but AutoencoderTransformer is expecting 64"
     ):
@@ -691,7 +692,7 @@ def test_the_unit_does_not_matter(cancer, factor):
 
 
 @pytest.mark.parametrize("n_rows", [2, 3, 9])
-def test_few_rows(rng, n_rows):
+def test_few_samples(rng, n_rows):
     X = rng.normal(size=(n_rows, 6))
     estimator = _make(3).fit(X)
     assert estimator.transform(X).shape == (n_rows, 3)

@@ -1,10 +1,11 @@
-"""The commands of benchmarks/ in their quick form, and the report."""
+"""The questions of benchmarks/ in their quick form, and how results are kept."""
 
-import importlib
-import inspect
-from pathlib import Path
+import re
+import runpy
+from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
@@ -14,11 +15,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks import cells, images, options, report, write_report
-from benchmarks.cache import remembered
-from benchmarks.compression import Quantizer
-
-BENCHMARKS = Path(report.__file__).parent
+from benchmarks import __main__ as command
+from benchmarks import cells, datasets, denoising, density, report
+from benchmarks.cells import remembered
+from benchmarks.depth import Quantizer
+from benchmarks.questions import QUESTIONS
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +35,9 @@ def digits_split():
     return train_test_split((X / 16).astype(np.float32), y, test_size=0.25, random_state=0)
 
 
-def _quick(command, out, *arguments):
-    """Rows of the CSV that the quick form of a command writes."""
-    before = set(out.glob("*.csv"))
-    importlib.import_module(f"benchmarks.{command}").main(
-        ["--quick", "--out", str(out), *arguments]
-    )
-    (path,) = set(out.glob("*.csv")) - before
+def _quick(question, out, *arguments):
+    """Rows of the CSV that the quick form of a question writes."""
+    (path,) = command.main([*question.split(), "--quick", "--out", str(out), *arguments])
     return report.read_csv(path)
 
 
@@ -55,21 +52,67 @@ def _by(rows, *columns):
     return {tuple(row[column] for column in columns): row for row in rows}
 
 
-def test_main_job_is_the_comparison_by_depth(monkeypatch, capsys):
-    from benchmarks import depth, run
+def test_the_questions_are_listed(capsys):
+    command.main([])
+    printed = capsys.readouterr().out
+    for name, question in QUESTIONS.items():
+        assert re.search(rf"^{name} +{re.escape(question.text)}$", printed, flags=re.MULTILINE)
+    with pytest.raises(SystemExit, match="no question 'nothing'"):
+        command.main(["nothing", "--quick"])
 
-    assert run.main is depth.main
+
+def test_the_command_of_the_readme_compares_digits(monkeypatch):
     given = []
-    monkeypatch.setattr(depth, "compare", lambda options: given.append(options) or 1 / 0)
+    question = QUESTIONS["depth"]._replace(answer=lambda options: given.append(options) or 1 / 0)
+    monkeypatch.setitem(QUESTIONS, "depth", question)
     with pytest.raises(ZeroDivisionError):
-        run.main([])
+        command.main(["depth", "--jobs", "2"])
     (options,) = given
-    assert (options.dataset, options.epochs, options.evaluate, options.out) == (
+    assert (options.dataset, options.epochs, options.evaluate, options.out, options.jobs) == (
         "digits",
         "auto",
         "test",
         report.RESULTS,
+        2,
     )
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_has_help(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        command.main([*name.split(), "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert QUESTIONS[name].text in printed
+    assert "--data-dir" in printed
+
+
+def test_a_release_records_every_question_into_the_files_that_there_are(monkeypatch, tmp_path):
+    ran = []
+
+    def run(question, argv):
+        options = question.parse(argv)
+        ran.append(question.name)
+        assert options.data_dir == tmp_path
+        return [tmp_path / f"{question.file_name(options)}.csv"]
+
+    monkeypatch.setattr(type(QUESTIONS["depth"]), "run", run)
+    command.main(["record", "--data-dir", str(tmp_path), "--out", str(tmp_path)])
+    assert set(ran) == QUESTIONS.keys()
+    recorded = {row["name"]: row for row in report.read_csv(tmp_path / "recorded.csv")}
+    further = {"engine_use", "time_to_quality_mnist_validation_ratios", "recorded"}
+    files = {path.stem for path in report.RECORDED.glob("*.csv")}
+    assert recorded.keys() == files - further
+    assert {row["date"] for row in recorded.values()} == {date.today().isoformat()}
+    before = report.read_csv(report.RECORDED / "recorded.csv")
+    assert {row["name"] for row in before} == files - {"recorded"}
+
+
+def test_a_recorded_result_is_noted_again(tmp_path):
+    path = tmp_path / "recorded.csv"
+    report.write_csv(path, [{"name": name, "version": "0", "date": "2020-01-01"} for name in "ab"])
+    command.note(["b", "c"], path)
+    rows = {row["name"]: row["date"] for row in report.read_csv(path)}
+    assert rows == dict.fromkeys("bc", date.today().isoformat()) | {"a": "2020-01-01"}
 
 
 def test_depth(out, digits_split, capsys):
@@ -98,7 +141,7 @@ def test_depth(out, digits_split, capsys):
 
 
 def test_depth_of_tables_is_a_mean_over_seeds(out):
-    rows = _quick("depth", out, "--dataset", "tabular", "--depths", "2")
+    rows = _quick("depth", out, "--dataset", "tabular", "--n-components", "2")
     assert {row["dataset"] for row in rows} == {"breast_cancer", "wine"}
     found = _by(rows, "dataset", "method")
     for name, load in (("breast_cancer", load_breast_cancer), ("wine", load_wine)):
@@ -140,7 +183,7 @@ def test_downstream(out, digits_split):
 
 
 def test_settings(out, digits_split):
-    rows = _by(_quick("settings", out), "setting")
+    rows = _by(_quick("downstream settings", out), "setting")
     assert {setting for (setting,) in rows} == {"PCA", "defaults", "ordered"}
     X_train, X_test, y_train, y_test = digits_split
     pca = PCA(4, svd_solver="full").fit(X_train.astype(float))
@@ -189,12 +232,12 @@ def test_epochs(out, digits_split):
     X_test, y_test = digits_split[1], digits_split[3]
     firsts = X_test[[np.flatnonzero(y_test == digit)[0] for digit in range(10)]]
     np.testing.assert_allclose(
-        images.unpack(originals["images"]).reshape(10, 64), firsts, atol=0.5 / 31 + 1e-6
+        datasets.unpack_images(originals["images"]).reshape(10, 64), firsts, atol=0.5 / 31 + 1e-6
     )
     for row in rows:
         assert len(str(row["losses"]).split()) == 1
         assert len(row["scores"].split()) == 2
-        errors = images.unpack(row["images"]).reshape(10, 64) - firsts
+        errors = datasets.unpack_images(row["images"]).reshape(10, 64) - firsts
         assert np.square(errors).mean() == pytest.approx(row["mse"], rel=0.5)
     for name in ("", "_lengths", "_depths"):
         assert (out / f"epochs_digits_test_quick{name}.png").exists()
@@ -202,11 +245,11 @@ def test_epochs(out, digits_split):
 
 @pytest.mark.parametrize("kind", ["gaussian", "masking"])
 def test_denoising(out, digits_split, kind):
-    rows = _quick("denoising", out, "--damage", kind)
+    rows = _quick("denoising", out, "--corruption", kind)
     assert (out / f"denoising_digits_{kind}_test_quick.png").exists()
     error = {(row["method"], row["setting"]): row["mse"] for row in rows}
     X_train, X_test = digits_split[:2]
-    damaged = importlib.import_module("benchmarks.denoising").damage(X_test, kind, 1)
+    damaged = denoising.corrupt(X_test, kind, 1)
     assert damaged.min() >= 0
     assert damaged.max() <= 1
     if kind == "masking":
@@ -223,9 +266,9 @@ def test_denoising(out, digits_split, kind):
     assert {row["method"] for row in rows} >= {"kernel PCA", "Wiener filter", "skae", "skae conv"}
 
 
-def test_masked_cells(out):
-    for row in _quick("masked_cells", out):
-        assert row["mse_mean"] == pytest.approx(1, abs=0.15)  # columns are standardised
+def test_masked_entries(out):
+    for row in _quick("denoising entries", out):
+        assert row["mse_mean"] == pytest.approx(1, abs=0.15)  # features are standardized
         best = min(row["mse_mean"], row["mse_pca"])
         assert row["ratio"] == pytest.approx(row["mse_skae"] / best, rel=1e-3)
         assert row["mse_skae"] < row["mse_mean"]
@@ -242,7 +285,7 @@ def test_densities_of_images(out, digits_split):
 
 
 def test_densities_of_tables(out):
-    rows = _quick("density", out, "--dataset", "tabular", "--depths", "2", "--epochs", "0")
+    rows = _quick("density", out, "--dataset", "tabular", "--n-components", "2", "--epochs", "0")
     assert len(rows) == 2
     for row in rows:
         assert row["score_skae"] == pytest.approx(row["score_pca"], rel=1e-5)
@@ -253,7 +296,7 @@ def test_densities_of_tables(out):
     "ignore:.*components are in use:UserWarning", "ignore:.*Maximum iterations"
 )
 def test_samples(out):
-    shares = {row["method"]: row["certain"] for row in _quick("samples", out)}
+    shares = {row["method"]: row["certain"] for row in _quick("density samples", out)}
     assert (out / "samples_digits_test_quick.png").exists()
     assert all(0 <= share <= 1 for share in shares.values())
     assert shares["held-out images"] > max(
@@ -273,9 +316,8 @@ def table_dir(tmp_path, rng):
 
 @pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
 def test_outliers_are_found(tmp_path, table_dir):
-    importlib.import_module("benchmarks.outliers").main(
-        ["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)]
-    )
+    given = ["--data-dir", str(table_dir), "--epochs", "1", "--out", str(tmp_path)]
+    command.main(["outliers", *given])
     rows = _by(report.read_csv(tmp_path / "outliers.csv"), "table")
     assert rows.keys() == {("example",), ("mean",)}
     for name in ("PCA", "isolation_forest", "skae_autoencoder", "skae_vae", "skae_vae_robust"):
@@ -285,11 +327,11 @@ def test_outliers_are_found(tmp_path, table_dir):
 
 @pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
 def test_binary_images_are_drawn_anew(out, rng):
-    (row,) = _quick("binarized", out)
+    (row,) = _quick("density binarized", out)
     assert row["images"] == 50
     assert row["elbo_of_start"] < 0
     images = rng.uniform(size=(4000, 3)).astype(np.float32)
-    drawn = importlib.import_module("benchmarks.binarized").Binarized(images, 0)
+    drawn = density.Binarized(images, 0)
     X, first = drawn.X, drawn.X.copy()
     drawn.on_epoch_begin(None)
     assert drawn.X is X
@@ -322,15 +364,15 @@ def test_a_run_goes_on_where_it_was_interrupted(tmp_path):
 
 
 def test_a_finished_command_computes_nothing_again(out, monkeypatch):
-    from benchmarks import depth, methods
+    from benchmarks import methods
 
     path = out / "depth_digits_test_quick.csv"
     if not path.exists():
         _quick("depth", out)
     before = path.read_bytes()
     path.unlink()
-    for module, name in ((depth, "reconstruct"), (methods, "methods")):
-        monkeypatch.setattr(module, name, None)
+    for name in ("reconstruct", "methods"):
+        monkeypatch.setattr(methods, name, None)
     _quick("depth", out)
     assert path.read_bytes() == before
 
@@ -338,16 +380,16 @@ def test_a_finished_command_computes_nothing_again(out, monkeypatch):
 def test_results_of_other_code_are_not_recalled(tmp_path, monkeypatch):
     measured.clear()
     remembered(_square, tmp_path)(5, ())
-    monkeypatch.setattr("benchmarks.cache.version", lambda name: "0")
+    monkeypatch.setattr("benchmarks.cells.version", lambda name: "0")
     remembered(_square, tmp_path)(5, ())
     assert measured == [5, 5]
 
 
 def test_the_code_of_a_result_is_all_that_makes_it():
-    from benchmarks import cache, depth
+    from benchmarks import depth
 
-    names = {path.name for path in cache._files(inspect.getmodule(depth))}
-    assert names >= {"depth.py", "methods.py", "datasets.py", "measures.py"}
+    names = {path.name for path in cells._files(depth.depth)}
+    assert names >= {"depth.py", "methods.py", "datasets.py"}
     assert not names & {"epochs.py", "downstream.py", "report.py"}
 
 
@@ -355,75 +397,51 @@ def test_the_code_of_a_result_is_all_that_makes_it():
 
 
 def test_what_is_given_goes_before_what_is_quick():
-    made = options.parser("", datasets=("digits", "mnist"))
-    parsed = options.parse(
-        made, ["--quick", "--epochs", "7"], quick={"epochs": 1, "seed": 3}, mnist={}
-    )
-    assert (parsed.epochs, parsed.seed, parsed.suffix) == (7, 3, "test_quick")
+    made = QUESTIONS["depth"]._replace(quick={"epochs": 1, "seed": 3})
+    parsed = made.parse(["--quick", "--epochs", "7"])
+    assert (parsed.epochs, parsed.seed, parsed.evaluate) == (7, 3, "test")
 
 
 def test_test_images_of_mnist_are_not_looked_at_by_default():
-    made = options.parser("", datasets=("digits", "mnist"))
-    parsed = options.parse(made, ["--dataset", "mnist"], quick={}, mnist={"epochs": 6})
-    assert (parsed.epochs, parsed.suffix) == (6, "validation")
+    parsed = QUESTIONS["depth"].parse(["--dataset", "mnist"])
+    assert (parsed.epochs, parsed.evaluate) == (6, "validation")
 
 
 def test_images_in_a_csv_are_those_that_went_in(tmp_path, rng):
     X = rng.uniform(-0.1, 1.1, size=(3, 4 * 5 * 3))
     report.write_csv(
-        tmp_path / "a.csv", [{"images": images.pack(X, (4, 5, 3)), "n": 3, "empty": None}]
+        tmp_path / "a.csv", [{"images": datasets.pack_images(X, (4, 5, 3)), "n": 3, "empty": None}]
     )
     (row,) = report.read_csv(tmp_path / "a.csv")
-    found = images.unpack(row["images"])
+    found = datasets.unpack_images(row["images"])
     assert found.shape == (3, 4, 5, 3)
     np.testing.assert_allclose(found.reshape(3, -1), X.clip(0, 1), atol=0.5 / 31 + 1e-9)
     assert (row["n"], row["empty"]) == (3, None)
 
 
-# The report
+# Numbers on pages
 
 
-def test_the_report_is_made_of_the_results_in_the_repository():
-    assert (BENCHMARKS / "README.md").read_text(encoding="utf-8") == write_report.render()
+@pytest.fixture
+def figures():
+    """The names of docs/figures.py."""
+    return runpy.run_path(str(report.ROOT / "docs" / "figures.py"))
 
 
-def test_sections_show_what_the_csv_has(tmp_path):
-    rows = [
-        {"method": m, "depth": d, "r2": r2}
-        for m, d, r2 in (("PCA", 2, 0.5), ("PCA", 4, 0.75), ("skae", 2, 0.625))
+def test_a_table_shows_columns_with_their_formats(figures):
+    frame = pd.DataFrame({"case": ["a_1", "`b_2`"], "n": [3, np.nan], "r2": [-0.00001, -0.5]})
+    shown = figures["show"](frame, "case -> data set", "n:d", "r2:+.2f -> R²")
+    assert figures["to_markdown"](shown, "").splitlines() == [
+        "| data set | n | R² |",
+        "| --- | ---: | ---: |",
+        "| a 1 | 3 | 0.00 |",
+        "| `b_2` |  | -0.50 |",
     ]
-    report.write_csv(tmp_path / "made.csv", rows)
-    (tmp_path / "2_second.md").write_text('{{ value("made", "r2", method="skae") | form(".2f") }}')
-    (tmp_path / "1_first.md").write_text(
-        '{{ table("made", rows="depth", columns="method", values="r2", form=".3f") }}'
-    )
-    text = write_report.render(tmp_path, tmp_path)
-    lines = [
-        line.strip("|").replace(" ", "").split("|")
-        for line in text.splitlines()
-        if line.startswith("|")
-    ]
-    assert [lines[0], *lines[2:]] == [
-        ["depth", "PCA", "skae"],
-        ["2", "0.500", "0.625"],
-        ["4", "0.750", ""],
-    ]
-    assert text.endswith("0.62\n")
 
 
-@pytest.mark.parametrize(
-    ("template", "error"),
-    [
-        ('{{ value("made", "r2", depth=2) }}', "2 rows"),
-        ('{{ value("made", "r2", method="other") }}', "0 rows"),
-        ('{{ picture("made", "text") }}', "no picture made.png"),
-        ('{{ rows("other") }}', "other.csv"),
-    ],
-)
-def test_sections_cannot_show_what_is_not_there(tmp_path, template, error):
-    report.write_csv(
-        tmp_path / "made.csv", [{"method": m, "depth": 2, "r2": 0.5} for m in ("PCA", "skae")]
-    )
-    (tmp_path / "section.md").write_text(template)
-    with pytest.raises((ValueError, FileNotFoundError), match=error):
-        write_report.render(tmp_path, tmp_path)
+@pytest.mark.parametrize("values", [{"method": "PCA"}, {"method": "other"}])
+def test_a_number_is_that_of_one_row(figures, values):
+    frame = pd.DataFrame({"method": ["PCA", "PCA", "skae"], "r2": [0.5, 0.6, 0.7]})
+    assert figures["of"](frame, method="skae").r2 == 0.7
+    with pytest.raises(ValueError, match="unpack"):
+        figures["of"](frame, **values)

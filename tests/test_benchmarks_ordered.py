@@ -1,6 +1,4 @@
-"""The commands about ordered codes in their quick form."""
-
-import importlib
+"""The questions about ordered components in their quick form."""
 
 import numpy as np
 import pytest
@@ -11,14 +9,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import report
+from benchmarks.__main__ import main
 
 
-def _quick(command, out, *arguments):
-    """Rows of the CSV that the quick form of a command writes."""
-    importlib.import_module(f"benchmarks.{command}").main(
-        ["--quick", "--out", str(out), *arguments]
-    )
-    (path,) = out.glob("*.csv")
+def _quick(question, out, *arguments):
+    """Rows of the CSV that the quick form of a question writes."""
+    (path,) = main([*question.split(), "--quick", "--out", str(out), *arguments])
     return report.read_csv(path)
 
 
@@ -65,10 +61,9 @@ def test_prefixes_of_tables(tmp_path):
         assert row["difference"] <= row["mean_difference"]
 
 
-def test_depth_of_a_share(tmp_path):
+def test_components_for_a_fraction(tmp_path):
     rows = {
-        row["dataset"]: row
-        for row in _quick("ordered", tmp_path, "--dataset", "tabular", "--question", "share")
+        row["dataset"]: row for row in _quick("ordered fraction", tmp_path, "--dataset", "tabular")
     }
     X, _ = train_test_split(load_breast_cancer().data, test_size=0.25, random_state=0)
     X, X_val = train_test_split(StandardScaler().fit_transform(X), test_size=0.1, random_state=0)
@@ -83,7 +78,7 @@ def test_depth_of_a_share(tmp_path):
 
 
 def test_cost(tmp_path):
-    rows = {(row["what"], row["depth"]): row for row in _quick("ordered_cost", tmp_path)}
+    rows = {(row["what"], row["depth"]): row for row in _quick("ordered cost", tmp_path)}
     fits = [rows[f"fit, ordered={ordered}", 4] for ordered in (False, True)]
     assert fits[0]["ratio"] == 1
     assert fits[1]["ratio"] == pytest.approx(fits[1]["seconds"] / fits[0]["seconds"], rel=1e-4)

@@ -11,6 +11,8 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from benchmarks.__main__ import main
+
 LIBRARIES = {"PyOD": "pyod", "pythae AE": "pythae", "pythae VAE": "pythae", "Keras": "keras"}
 # Of what skae itself requires.
 REQUIRED = ["textbook loop", "skorch", "skorch, Adam", "MLPRegressor"]
@@ -46,8 +48,7 @@ def test_time_to_quality_is_compared(tmp_path, monkeypatch, capsys):
     module = _module("time_to_quality")
     peers = {name: module.PEERS[name] for name in ("textbook loop", "skorch, Adam")}
     monkeypatch.setattr(module, "PEERS", peers | {"absent": _absent})
-    module.main(["--quick", "--out", str(tmp_path)])
-    path = tmp_path / "time_to_quality_digits_test.csv"
+    path, path_of_ratios = main(["time_to_quality", "--quick", "--out", str(tmp_path)])
     rows = _rows(path)
     errors = {(row["method"], row["epochs"]): float(row["mse"]) for row in rows if row["mse"]}
     expected = _pca_errors(16, *_split()).mean()
@@ -66,7 +67,7 @@ def test_time_to_quality_is_compared(tmp_path, monkeypatch, capsys):
         "",
     )
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    ratios = _rows(tmp_path / "time_to_quality_digits_test_ratios.csv")
+    ratios = _rows(path_of_ratios)
     assert len(ratios) == 4
     printed = capsys.readouterr().out
     for row in ratios:
@@ -138,17 +139,17 @@ def test_every_peer_is_tested():
 
 
 def test_the_textbook_loop_trains_the_textbook_network():
-    loops = _module("loops")
+    peers = _module("peers")
     torch.manual_seed(0)
-    network = loops.perceptron(784, (256,), 32)
+    network = peers.perceptron(784, (256,), 32)
     n_encoder, n_decoder = (784 + 1) * 256 + (256 + 1) * 32, (32 + 1) * 256 + (256 + 1) * 784
     assert sum(p.numel() for p in network.parameters()) == n_encoder + n_decoder == 419_120
 
-    network = loops.perceptron(64, (20, 10), 5)
+    network = peers.perceptron(64, (20, 10), 5)
     widths = [layer.out_features for layer in network if isinstance(layer, torch.nn.Linear)]
     assert widths == [20, 10, 5, 10, 20, 64]
     X, errors = _split()[0], []
-    loops.textbook(X, network, 64, 3, after_epoch=lambda: errors.append(_error(network, X)))
+    peers.train_textbook(X, network, 64, 3, after_epoch=lambda: errors.append(_error(network, X)))
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -166,8 +167,8 @@ def test_engine_is_measured(tmp_path, monkeypatch):
     engine = _module("engine")
     # Skae takes seconds.
     monkeypatch.setattr(engine, "IMPORTED", {"nothing": "pass", "something": "import json"})
-    engine.main(["--quick", "--out", str(tmp_path)])
-    rows = {row["what"]: row for row in _rows(tmp_path / "engine.csv")}
+    path, path_of_use = main(["engine", "--quick", "--out", str(tmp_path)])
+    rows = {row["what"]: row for row in _rows(path)}
     seconds = {what: float(row["seconds"]) for what, row in rows.items()}
     assert float(rows["hand-written loop"]["ratio"]) == 1
     for what, row in rows.items():
@@ -186,7 +187,7 @@ def test_engine_is_measured(tmp_path, monkeypatch):
         ours | {"skorch's defaults", "MLPRegressor", "textbook loop, default Adam"} <= rows.keys()
     )
 
-    used = {(row["dtype"], row["what"]): row for row in _rows(tmp_path / "engine_use.csv")}
+    used = {(row["dtype"], row["what"]): row for row in _rows(path_of_use)}
     for dtype in ("float32", "float64"):
         for way, bare in (("transform", "module.encode"), ("inverse_transform", "module.decode")):
             rates = {
@@ -209,21 +210,21 @@ def test_engine_is_measured(tmp_path, monkeypatch):
 
 
 def test_the_hand_written_loop_can_have_the_default_optimiser(monkeypatch):
-    loops = _module("loops")
+    peers = _module("peers")
     settings, make = [], torch.optim.Adam
     monkeypatch.setattr(
         torch.optim, "Adam", lambda *args, **given: settings.append(given) or make(*args, **given)
     )
     for fused in (True, False):
-        loops.hand_written(_split()[0], loops.dense, 4, 512, 1, fused=fused)
+        peers.hand_written(_split()[0], peers.dense, 4, 512, 1, fused=fused)
     assert [given["fused"] for given in settings] == [True, None]  # None leaves the choice to torch
 
 
 def test_the_reference_network_is_compared(tmp_path):
-    _module("reference").main(
-        ["--quick", "--learning-rate-init", "0.002", "--label", "slow", "--out", str(tmp_path)]
-    )
-    rows = {row["method"]: row for row in _rows(tmp_path / "reference_digits_validation_slow.csv")}
+    given = ["--evaluate", "validation", "--learning-rate-init", "0.002", "--label", "slow"]
+    (path,) = main(["reference", "--quick", *given, "--out", str(tmp_path)])
+    assert path.name == "reference_digits_validation_slow_quick.csv"
+    rows = {row["method"]: row for row in _rows(path)}
     X_train, X_val = train_test_split(_split()[0], test_size=0.25, random_state=0)
     expected = _pca_errors(30, X_train, X_val).sum(axis=1).mean()
     assert float(rows["PCA"]["error_per_image"]) == pytest.approx(expected, rel=1e-4)

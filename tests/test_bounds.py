@@ -76,7 +76,7 @@ def test_no_feature_varies():
     np.testing.assert_array_equal(upper, [4, 4, 4])
 
 
-def test_heavy_tails_stay_free_beside_a_bounded_column(rng):
+def test_heavy_tails_stay_free_next_to_a_bounded_feature(rng):
     X = np.c_[
         rng.standard_cauchy(500),
         rng.lognormal(sigma=2, size=500),
@@ -133,7 +133,8 @@ def test_gradient_passes_the_clip_unchanged(clip):
 
 
 def test_error_beyond_a_bound_is_measured_at_the_bound(clip):
-    # d/dx (clip(x) - t)^2 = 2 (clip(x) - t) where the clip counts as the identity: 2 (1 - 0.25), 0, 2 (0 - 4).
+    # Where the gradient of the clip is that of the identity, d/dx (clip(x) - t)^2 is
+    # 2 (clip(x) - t): here 2 (1 - 0.25), 0 and 2 (0 - 4).
     x = torch.tensor([[7.0, 9.0, -3.0]], requires_grad=True)
     target = torch.tensor([[0.25, 2.0, 4.0]])
     (clip.train()(x) - target).square().sum().backward()

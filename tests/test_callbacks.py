@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks: what they are told, what they see, and that they can stop."""
+"""scikit-learn's callbacks: what they receive, what they see, and that they can stop."""
 
 import copy
 import io
@@ -42,7 +42,7 @@ EACH = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
 
 
 class Recorder:
-    """Keeps all that it is told; stops, or raises, at the end of the epoch of that number."""
+    """Keeps all that it receives; stops, or raises, at the end of the epoch of that number."""
 
     def __init__(self, stop_after=None, error=None):
         self.stop_after, self.error = stop_after, error
@@ -82,7 +82,7 @@ def _left_over(estimator):
     }
 
 
-# What callbacks are told
+# What callbacks receive
 
 
 @EACH
@@ -114,7 +114,7 @@ def test_a_y_is_handed_on(digits):
     assert all(told is y for _, told, _ in recorder.told)
 
 
-def test_the_target_of_pairs_is_told(digits):
+def test_callbacks_receive_the_target_of_pairs(digits):
     recorder, monitor = Recorder(), ScoringMonitor(scoring={"score": None})
     noisy = digits + np.random.default_rng(0).normal(size=digits.shape)
     estimator = _fit_pairs(noisy, digits, recorder, monitor)
@@ -137,7 +137,7 @@ def test_the_number_of_epochs_is_known_from_the_start(digits):
     assert recorder.events[0] == ("setup", "fit", 300)
 
 
-def test_without_epochs_only_the_fit_is_told(digits):
+def test_without_epochs_callbacks_are_called_for_the_fit_only(digits):
     recorder, monitor = Recorder(), ScoringMonitor(scoring={"r2": reconstruction_score})
     estimator = _fit(ESTIMATORS["dense"], digits, recorder, monitor, max_iter=0)
     assert [event for event, _, _ in recorder.events] == ["setup", "begin", "end", "teardown"]
@@ -150,7 +150,7 @@ def test_without_epochs_only_the_fit_is_told(digits):
 
 
 def test_the_estimator_of_an_epoch_scores_as_the_validation_does(digits):
-    """Where the training rows are those that validate."""
+    """The training samples are also the validation set."""
     monitor = ScoringMonitor(scoring={"r2": reconstruction_score})
     for name in ("dense", "convolutional"):
         estimator = _fit(ESTIMATORS[name], digits, monitor)
@@ -223,7 +223,7 @@ def test_no_estimator_is_made_where_none_is_asked_for(digits, monkeypatch):
 @pytest.mark.parametrize("name", ["vae", "share"])
 def test_estimators_of_epochs_warn_of_nothing(name):
     parameters = {"vae": {"init": "random", "beta": 1e4}, "share": {"n_components": 0.9999}}[name]
-    X = np.random.default_rng(0).normal(size=(150, 140))  # of a higher rank than a share looks for
+    X = np.random.default_rng(0).normal(size=(150, 140))  # more components than a fraction tries
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _fit(ESTIMATORS[name], X, Recorder(), **parameters)
@@ -253,7 +253,8 @@ def test_a_callback_that_asks_to_stop_stops(digits, estimator):
     )
     by_skorch = clone(estimator).set_params(skorch_callbacks=[stopping]).fit(digits)
     assert by_skorch.n_iter_ == 2
-    # With a callback of skorch the parameters are no parts of a vector, and the optimiser rounds in another way.
+    # With a callback of skorch, the parameters are not views of a vector, and the optimizer rounds
+    # differently.
     stopped = _fit(
         clone(estimator).set_params(skorch_callbacks=[Callback()]), digits, Recorder(stop_after=2)
     )
@@ -326,7 +327,7 @@ def test_a_failure_tears_down_and_leaves_the_estimator_as_it_was(digits, error):
     assert estimator.fit(digits).n_iter_ == 2
 
 
-def test_bad_input_is_refused_before_callbacks_are_told(digits):
+def test_bad_input_is_refused_before_callbacks_are_called(digits):
     recorder = Recorder()
     for parameters, X in (({"code_activation": "relu"}, digits), ({}, digits * np.nan)):
         with pytest.raises(ValueError, match=r"choose another|NaN"):
@@ -361,7 +362,7 @@ def test_the_estimator_of_an_epoch_can_be_kept_in_a_file(digits):
 
 
 @pytest.mark.parametrize("place", ["FeatureUnion", "ColumnTransformer", "Pipeline"])
-def test_callbacks_of_a_step_are_told(digits, place):
+def test_callbacks_of_a_step_are_called(digits, place):
     recorder = Recorder()
     step = clone(ESTIMATORS["dense"]).set_callbacks(recorder)
     places = {
@@ -378,7 +379,10 @@ def test_callbacks_of_a_step_are_told(digits, place):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """What is written to a terminal of 140 columns; every change of a progress bar is shown at once."""
+    """What is written to a terminal of 140 columns.
+
+    Every change of a progress bar is shown at once.
+    """
     console, update = rich.get_console(), Progress.update
     before, written = dict(vars(console)), io.StringIO()
     rich.reconfigure(file=written, force_terminal=True, color_system=None, width=140, height=60)

@@ -71,7 +71,7 @@ def test_estimator(estimator, check):
     check(estimator)
 
 
-# A Pipeline changes its `steps` in fit: scikit-learn's own test of Pipelines leaves these checks out too.
+# A Pipeline changes its `steps` in fit: scikit-learn's own tests of Pipelines skip these checks.
 EXPECTED_OF_PIPELINES = {"check_dont_overwrite_parameters", "check_estimators_overwrite_params"}
 
 
@@ -89,7 +89,7 @@ def test_bernoulli_behind_a_scaler():
     } == EXPECTED_OF_PIPELINES
 
 
-# What sklearn/tests/test_common.py runs beside `parametrize_with_checks`.
+# What sklearn/tests/test_common.py runs besides `parametrize_with_checks`.
 LEFT_OUT = [
     checks.check_dataframe_column_names_consistency,
     checks.check_get_feature_names_out_error,
@@ -143,7 +143,8 @@ def test_array_api_dispatch_changes_nothing():
         "import warnings; warnings.simplefilter('error');"
         "from sklearn.utils.estimator_checks import check_array_api_input;"
         "from skae import AutoencoderTransformer as A;"
-        "check_array_api_input('A', A(max_iter=2), array_namespace='numpy', expect_only_array_outputs=False);"
+        "check_array_api_input("
+        "    'A', A(max_iter=2), array_namespace='numpy', expect_only_array_outputs=False);"
         "check_array_api_input('A', A(max_iter=2), array_namespace='numpy', check_values=True);"
         "print('passed')"
     )

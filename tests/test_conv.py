@@ -45,7 +45,7 @@ def test_images_in_a_pipeline(images, labels, form):
 
 
 @pytest.mark.parametrize("form", ["n-D", "flat"])
-def test_search_over_depth(images, labels, form):
+def test_search_over_n_components(images, labels, form):
     X = images if form == "n-D" else images.reshape(len(images), -1)
     pipeline = make_pipeline(_make(), LogisticRegression(max_iter=1000))
     search = GridSearchCV(
@@ -100,7 +100,7 @@ def test_keeps_the_best_epoch(images):
         ((1, 1), 3),
     ],
 )
-def test_any_size_comes_back(shape, code, downsampling, upsampling):
+def test_any_size_is_reconstructed(shape, code, downsampling, upsampling):
     X = _images(*shape)
     parameters = {
         "downsampling": downsampling,
@@ -141,7 +141,7 @@ def test_layers_beyond_those_of_the_encoder_do_not_double():
 # The form of images
 
 
-def test_flat_rows_and_images_are_the_same(images):
+def test_flat_samples_and_images_are_the_same(images):
     rows = images.reshape(len(images), -1)
     by_image, by_row = _make().fit(images), _make(image_shape=(8, 8)).fit(rows)
     np.testing.assert_array_equal(by_image.transform(images), by_row.transform(rows))
@@ -155,7 +155,7 @@ def test_flat_rows_and_images_are_the_same(images):
 
 
 @pytest.mark.parametrize(("n_features", "shape"), [(64, (8, 8)), (60, (1, 60)), (1, (1, 1))])
-def test_flat_rows_are_square_images_or_signals(n_features, shape):
+def test_flat_samples_are_square_images_or_signals(n_features, shape):
     assert _make(max_iter=0).fit(_images(n_features)).image_shape_ == shape
 
 
@@ -175,7 +175,7 @@ def test_channels_come_last():
     np.testing.assert_allclose(given, expected, atol=1e-6)
 
 
-def test_frames_are_flat_rows(images):
+def test_dataframes_are_flat_samples(images):
     frame = pd.DataFrame(images.reshape(len(images), -1)).add_prefix("pixel")
     estimator = _make().fit(frame)
     assert estimator.reconstruct(frame).shape == frame.shape
@@ -193,14 +193,14 @@ def test_frames_are_flat_rows(images):
         (
             {"image_shape": (7, 8)},
             _images(64),
-            r"image_shape=\(7, 8\) has 56 values, but the rows of X have 64",
+            r"image_shape=\(7, 8\) has 56 values, but X has 64 features",
         ),
         (
             {"image_shape": (7, 8)},
             _images(8, 7),
             r"image_shape=\(7, 8\), but X holds images of shape \(8, 7\)",
         ),
-        ({"image_shape": (64,)}, _images(64), r"image_shape=\(64,\): give \(height, width\)"),
+        ({"image_shape": (64,)}, _images(64), r"image_shape=\(64,\) does.*: give \(height,"),
         ({"image_shape": (0, 64)}, _images(64), r"image_shape=\(0, 64\) holds 0"),
         ({}, _images(2, 2, 2, 2), "X has 5 dimensions"),
         ({}, np.float64(1.0), "Expected 2D array, got scalar"),
@@ -229,7 +229,7 @@ def test_bad_input_is_refused_and_nothing_is_fitted(parameters, X, message):
 def test_images_of_another_size_are_refused(images):
     estimator = _make().fit(images)
     for X, message in [
-        (images[:, :7], r"images of shape \(7, 8\), but fit saw \(8, 8\)"),
+        (images[:, :7], r"images of shape \(7, 8\), but fit was given images of shape \(8, 8\)"),
         (images.reshape(-1, 64)[:, :63], "X has 63 features"),
     ]:
         with pytest.raises(ValueError, match=message):

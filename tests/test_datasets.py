@@ -171,7 +171,7 @@ def test_samples_are_corrupted_in_the_units_of_x_and_their_targets_are_clean(can
 
 
 def _passes(rng, seed=(0,), n=3):
-    """Inputs of passes over samples that are all the same, whose corruption so is all that differs."""
+    """Inputs of passes over the same samples, of which only the corruption differs."""
     X = np.r_[np.zeros((40, 3)), np.ones((40, 3))]
     dataset = _dataset(X, np.arange(40), corruption=_noise(3), seed=seed)
     next(dataset.batches(16))  # a pass that is not ended

@@ -84,7 +84,7 @@ def test_full_rank_pairs_start_at_least_squares(rng):
 
 @pytest.mark.parametrize("parameters", EVERY_CORRUPTION[:-1])
 @pytest.mark.parametrize("n_rows", [100, 200])
-def test_start_is_better_than_pca_of_the_damaged_rows(pixels, parameters, n_rows):
+def test_start_is_better_than_pca_of_the_corrupted_samples(pixels, parameters, n_rows):
     start = _make(16, max_iter=0, **parameters).fit(pixels[:n_rows])
     held_out = pixels[200:]
     damaged = _damaged(start, held_out)
@@ -106,7 +106,7 @@ def _damaged(estimator, X):
 
 
 def test_start_of_many_features(pixels, monkeypatch):
-    """Too many for covariance matrices: codes are PCA's, from which the clean rows are regressed."""
+    """With too many for covariance matrices, the clean samples are regressed on PCA's codes."""
     monkeypatch.setattr(_denoising, "MAX_FEATURES_OF_SCATTER", 50)
     monkeypatch.setattr(pca, "MAX_FEATURES_OF_SCATTER", 50)
     noisy = _noisy(pixels)
@@ -143,7 +143,7 @@ class Inputs(Callback):
             self.inputs.append(inputs[0].numpy().copy())
 
 
-def test_damage_is_on_in_training_and_new_in_each_batch(pixels):
+def test_corruption_is_on_in_training_and_new_in_each_batch(pixels):
     clean, damaged = Inputs(), Inputs()
     common = {"max_iter": 2, "batch_size": 1000, "validation_fraction": None}
     _make(corruption=None, skorch_callbacks=[clean], **common).fit(pixels)
@@ -166,7 +166,7 @@ def test_what_is_applied_draws_nothing(pixels, parameters):
     )
 
 
-def test_score_is_of_damaged_rows(pixels):
+def test_score_is_of_corrupted_samples(pixels):
     mild, heavy = (
         _make(corruption="masking", noise_level=level, max_iter=10).fit(pixels)
         for level in (0.0, 0.7)
@@ -206,7 +206,7 @@ def test_masked_features_are_zero_or_their_mean(rng, offset, masked):
 # Images and pairs
 
 
-def test_images_are_convolutional_and_come_back_as_images(images):
+def test_images_are_convolutional_and_reconstructed_as_images(images):
     estimator = _make(max_iter=1, channels=(4, 8)).fit(images)
     assert any(
         "residual.1.weight" in row.name and len(row.shape) == 4 for row in estimator.summary().rows
@@ -220,14 +220,14 @@ def test_images_are_convolutional_and_come_back_as_images(images):
     )
 
 
-def test_flat_rows_are_dense(pixels):
+def test_flat_samples_are_dense(pixels):
     assert _make(max_iter=1).fit(pixels).image_shape_ is None
 
 
 @pytest.mark.parametrize("flat", [False, True])
-def test_grey_to_colour(images, flat):
-    colours = np.stack([images, 1 - images, images**2], axis=-1)
-    target = colours.reshape(len(images), -1) if flat else colours
+def test_gray_to_color(images, flat):
+    colors = np.stack([images, 1 - images, images**2], axis=-1)
+    target = colors.reshape(len(images), -1) if flat else colors
     estimator = _make(16, max_iter=5, channels=(4, 8)).fit(images, X_target=target)
     assert estimator.denoise(images).shape == target.shape
     assert estimator.inverse_transform(estimator.transform(images)).shape == target.shape
@@ -247,7 +247,7 @@ def test_pairs_of_another_width(pixels):
     )
 
 
-def test_pairs_with_validation_rows(pixels):
+def test_pairs_with_a_validation_set(pixels):
     noisy = _noisy(pixels)
     estimator = _make(validation_fraction=None).fit(
         noisy[:200], X_target=pixels[:200], X_val=noisy[200:], X_val_target=pixels[200:]
@@ -260,7 +260,7 @@ def test_pairs_with_validation_rows(pixels):
     assert scores[estimator.best_iter_] == pytest.approx(1 - error, abs=1e-5)
 
 
-def test_pairs_are_not_damaged_again(pixels):
+def test_pairs_are_not_corrupted_again(pixels):
     noisy = _noisy(pixels)
     fits = [
         _make(corruption=corruption).fit(noisy, X_target=pixels)
@@ -324,14 +324,14 @@ def test_codes_in_a_pipeline(pixels):
     [
         (
             {"corruption": "masking", "noise_level": 1.5},
-            "noise_level=1.5 is no share.*corruption='masking'",
+            "noise_level=1.5 is not a fraction.*corruption='masking'",
         ),
-        ({"corruption": "salt_and_pepper", "noise_level": 2}, "noise_level=2 is no share"),
+        ({"corruption": "salt_and_pepper", "noise_level": 2}, "noise_level=2 is not a fraction"),
         ({"corruption": "erase"}, "corruption='erase' is for images.*image_shape"),
         ({"n_components": "spatial"}, "n_components='spatial' is for images"),
         ({"noise_level": -0.1}, "noise_level"),
         ({"corruption": "blur"}, "corruption"),
-        ({"corruption": lambda X, random_state: X[:-1]}, "corruption=<lambda> made"),
+        ({"corruption": lambda X, random_state: X[:-1]}, "corruption=<lambda> returned an array"),
         (
             {"corruption": lambda X, random_state: X * np.inf},
             "corruption=<lambda> returned NaN or infinity",
@@ -348,7 +348,7 @@ def test_bad_parameters(pixels, parameters, message):
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ({"X_target": lambda X: X[:-1]}, "X_target has 299 rows, but the damaged ones are 300"),
+        ({"X_target": lambda X: X[:-1]}, "X_target has 299 samples, but there are 300"),
         ({"X_target": lambda X: X * np.nan}, "X_target contains NaN"),
         ({"X_target": lambda X: X, "X_val": lambda X: X}, "X_val and X_val_target belong together"),
         (
@@ -380,21 +380,21 @@ def test_validation_targets_out_of_range_are_named(pixels, parameters):
 
 def test_target_images_of_another_size(images):
     with pytest.raises(
-        ValueError, match=r"X_target has images of shape \(4, 8\), but those of X are 8 x 8"
+        ValueError, match=r"X_target has samples of shape \(4, 8\), but the images of X are 8 x 8"
     ):
         _make().fit(images, X_target=images[:, :4])
 
 
 def test_score_without_its_target(pixels):
     estimator = _make().fit(pixels, X_target=pixels)
-    with pytest.raises(ValueError, match=r"score needs it too.*metadata routing"):
+    with pytest.raises(ValueError, match=r"this method needs it, too.*metadata routing"):
         estimator.score(pixels)
     with pytest.raises(ValueError, match="compare denoise"):
         estimator.score_samples(pixels)
 
 
 @pytest.mark.parametrize("corruption", ["masking", "gaussian", lambda X, random_state: 2 * X])
-def test_the_validation_set_is_withheld_from_the_start(pixels, corruption, monkeypatch):
+def test_the_start_does_not_use_the_validation_set(pixels, corruption, monkeypatch):
     prepared = []
 
     def keeping(*args, **kwargs):

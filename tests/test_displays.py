@@ -55,8 +55,8 @@ def vae(pixels):
 
 
 @pytest.fixture(scope="module")
-def colours():
-    """200 patches of 6 x 5 pixels in three colours."""
+def colors():
+    """200 patches of 6 x 5 pixels in three colors."""
     photograph = load_sample_images().images[1]
     return extract_patches_2d(photograph, (6, 5), max_patches=200, random_state=0) / 255
 
@@ -68,7 +68,7 @@ def _r2(X, X_hat):
 
 
 def _image(display, row, column, height, width):
-    """The image that stands in a row and a column, read off the picture."""
+    """The image in a row and a column of the figure."""
     gap = math.ceil(min(height, width) / 16)
     top, left = row * (height + gap), column * (width + gap)
     return np.asarray(display.im_.get_array())[top : top + height, left : left + width]
@@ -117,40 +117,40 @@ def test_labels_of_reconstructions_are_within_the_figure(pixels, pca):
     assert display.ax_.get_window_extent().x1 <= whole.x1
 
 
-def test_reconstructions_in_colour(colours):
-    conv = ConvAutoencoderTransformer(4, max_iter=1, random_state=0).fit(colours)
-    pca = PCA(4).fit(colours.reshape(len(colours), -1))
-    display = ReconstructionDisplay.from_estimator(conv, colours, n_images=3)
-    low, high = colours[:3].min(), colours[:3].max()
-    expected = np.clip((conv.reconstruct(colours[:3])[2] - low) / (high - low), 0, 1)
+def test_reconstructions_in_color(colors):
+    conv = ConvAutoencoderTransformer(4, max_iter=1, random_state=0).fit(colors)
+    pca = PCA(4).fit(colors.reshape(len(colors), -1))
+    display = ReconstructionDisplay.from_estimator(conv, colors, n_images=3)
+    low, high = colors[:3].min(), colors[:3].max()
+    expected = np.clip((conv.reconstruct(colors[:3])[2] - low) / (high - low), 0, 1)
     np.testing.assert_allclose(
         _image(display, 1, 2, 6, 5), np.dstack([expected, np.ones((6, 5))]), atol=1e-6
     )
-    flat = colours.reshape(len(colours), -1)
+    flat = colors.reshape(len(colors), -1)
     flat_display = ReconstructionDisplay.from_estimator(
         pca, flat, image_shape=(6, 5, 3), n_images=3
     )
-    np.testing.assert_allclose(flat_display.originals, colours[:3])
+    np.testing.assert_allclose(flat_display.originals, colors[:3])
     np.testing.assert_allclose(_image(flat_display, 0, 1, 6, 5), _image(display, 0, 1, 6, 5))
 
 
-def test_damaged_rows_stand_between_clean_and_denoised_ones(colours):
-    grey = colours.mean(axis=-1)
-    denoiser = DenoisingAutoencoder(4, max_iter=1, random_state=0).fit(grey, X_target=colours)
-    display = ReconstructionDisplay.from_estimator(denoiser, grey, X_target=colours, n_images=2)
-    low, high = colours[:2].min(), colours[:2].max()
+def test_corrupted_samples_stand_between_clean_and_denoised_ones(colors):
+    gray = colors.mean(axis=-1)
+    denoiser = DenoisingAutoencoder(4, max_iter=1, random_state=0).fit(gray, X_target=colors)
+    display = ReconstructionDisplay.from_estimator(denoiser, gray, X_target=colors, n_images=2)
+    low, high = colors[:2].min(), colors[:2].max()
     for row, images in enumerate(
-        [colours, np.repeat(grey[..., None], 3, axis=-1), denoiser.denoise(grey)]
+        [colors, np.repeat(gray[..., None], 3, axis=-1), denoiser.denoise(gray)]
     ):
         expected = np.clip((images[1] - low) / (high - low), 0, 1)
         np.testing.assert_allclose(_image(display, row, 1, 6, 5)[..., :3], expected, atol=1e-6)
     assert display.scores["DenoisingAutoencoder"] == pytest.approx(
-        denoiser.score(grey, X_target=colours)
+        denoiser.score(gray, X_target=colors)
     )
     with pytest.raises(
-        ValueError, match=r"DenoisingAutoencoder makes rows of shape .* give X_target"
+        ValueError, match=r"DenoisingAutoencoder reconstructs samples of shape .* give X_target"
     ):
-        ReconstructionDisplay.from_estimator(denoiser, grey)
+        ReconstructionDisplay.from_estimator(denoiser, gray)
 
 
 def test_estimators_are_named_by_class(pixels, pca, ordered):
@@ -162,13 +162,13 @@ def test_estimators_are_named_by_class(pixels, pca, ordered):
     )
 
 
-def test_rows_that_are_no_images(cancer):
+def test_samples_that_are_not_images(cancer):
     pca = PCA(2).fit(cancer)
     with pytest.raises(
-        ValueError, match="A row has 30 values, which make no square image: give image_shape"
+        ValueError, match="A sample has 30 values, which is not a square image: give image_shape"
     ):
         ReconstructionDisplay.from_estimator(pca, cancer)
-    with pytest.raises(ValueError, match=r"image_shape=\(4, 8\), but a row has 30 values"):
+    with pytest.raises(ValueError, match=r"image_shape=\(4, 8\), but a sample has 30 values"):
         ReconstructionDisplay.from_estimator(pca, cancer, image_shape=(4, 8))
     with pytest.raises(ValueError, match="in one, three or four channels"):
         ReconstructionDisplay.from_estimator(pca, cancer, image_shape=(3, 5, 2))
@@ -267,12 +267,12 @@ def test_losses_of_what_has_none(pixels, pca):
 # Depths
 
 
-def test_r2_by_depth(pixels, ordered):
+def test_r2_by_number_of_components(pixels, ordered):
     pca = PCA().fit(pixels)
     display = DepthCurveDisplay.from_estimator({"PCA": pca, "ordered": ordered}, pixels)
     depths, scores = display.lines_[0].get_data()
     np.testing.assert_array_equal(depths, np.arange(1, 65))
-    # On the rows it was fitted on.
+    # On the samples it was fitted to.
     np.testing.assert_allclose(scores, pca.explained_variance_ratio_.cumsum(), atol=1e-9)
     np.testing.assert_allclose(
         display.lines_[1].get_ydata(), ordered.explained_variance_curve(pixels)
@@ -292,7 +292,7 @@ def test_r2_by_depth(pixels, ordered):
     ]
 
 
-def test_depths_of_pipelines_are_cut_behind_the_last_step(pixels, ordered):
+def test_codes_of_pipelines_are_truncated_after_the_last_step(pixels, ordered):
     scaled = make_pipeline(StandardScaler(), PCA(5)).fit(pixels)
     display = DepthCurveDisplay.from_estimator([scaled, make_pipeline(ordered)], pixels)
     codes = scaled.transform(pixels)
@@ -305,7 +305,7 @@ def test_depths_of_pipelines_are_cut_behind_the_last_step(pixels, ordered):
     )
 
 
-def test_many_depths_are_sampled(rng):
+def test_many_numbers_of_components_are_sampled(rng):
     X = rng.normal(size=(200, 150))
     display = DepthCurveDisplay.from_estimator(PCA().fit(X), X)
     depths = display.depths["PCA"]
@@ -317,10 +317,10 @@ def test_many_depths_are_sampled(rng):
     )
 
 
-def test_codes_without_order_have_no_depths(pixels, vae):
+def test_codes_without_order_have_no_depth_curve(pixels, vae):
     for estimator in (vae, make_pipeline(AutoencoderTransformer(2, max_iter=0)).fit(pixels)):
         with pytest.raises(
-            ValueError, match="have no order: give an autoencoder fitted with ordered=True"
+            ValueError, match="are not ordered: give an autoencoder fitted with ordered=True"
         ):
             DepthCurveDisplay.from_estimator(estimator, pixels)
 
@@ -344,7 +344,7 @@ def test_map_of_classes(pixels, pca):
     assert display.im_ is None
 
 
-def test_map_of_many_classes_tells_all_apart(pixels, pca):
+def test_map_of_many_classes_distinguishes_all(pixels, pca):
     y = np.array([f"class {i % 30}" for i in range(len(pixels))])
     display = CodeMapDisplay.from_estimator(pca, pixels, y)
     looks = {
@@ -381,16 +381,16 @@ def test_plane_is_decoded(pixels, vae):
         display.plot(axes[0])
 
 
-def test_plane_in_colour(colours):
-    conv = ConvAutoencoderTransformer(2, max_iter=0).fit(colours)
-    display = CodeMapDisplay.from_estimator(conv, colours, n_decoded=3)
+def test_plane_in_color(colors):
+    conv = ConvAutoencoderTransformer(2, max_iter=0).fit(colors)
+    display = CodeMapDisplay.from_estimator(conv, colors, n_decoded=3)
     assert display.plane.shape == (3, 3, 6, 5, 3)
     assert display.im_.get_array().shape == (3 * 7 - 1, 3 * 6 - 1, 4)
 
 
 @pytest.mark.parametrize("components", [(0, 8), (0,), (-1, 0), (0.0, 1), (0, 1, 2)])
 def test_bad_components(pixels, pca, components):
-    with pytest.raises(ValueError, match="give two of the 8 that the codes have"):
+    with pytest.raises(ValueError, match="give two indices from 0 to 7"):
         CodeMapDisplay.from_estimator(pca, pixels, components=components)
 
 

@@ -186,7 +186,7 @@ def test_truncating_and_loading_in_threads_leave_torchs_generator_alone(cls, dig
 
 @EACH
 @pytest.mark.usefixtures("_slow_layers")
-def test_numbers_drawn_beside_a_load_never_repeat(cls, digits):
+def test_numbers_drawn_during_a_load_never_repeat(cls, digits):
     file = pickle.dumps(_make(cls, max_iter=0).fit(digits[:40]))
     drawn, loads = [], threading.Event()
 
@@ -209,7 +209,7 @@ def test_numbers_drawn_beside_a_load_never_repeat(cls, digits):
 
 
 def _on_a_curve(n_samples):
-    """Samples on a curve, which one latent variable tells better than any linear map does."""
+    """Samples on a curve, which one latent variable describes better than any linear map."""
     return np.cos(np.outer(np.linspace(-1, 1, n_samples), np.arange(16)))
 
 
@@ -218,7 +218,7 @@ def _on_a_curve(n_samples):
 def test_one_validation_sample_keeps_pca(cls, how):
     n_samples, max_iter = (10, 40) if how == "ten samples" else (60, 3)
     fraction = 0.01 if how == "a small fraction" else "auto"
-    for i in (1, 3, 4):  # which samples are good or bad luck differs
+    for i in (1, 3, 4):  # which samples improve by chance differs
         estimator = _make(cls, 1, max_iter=max_iter, random_state=i, validation_fraction=fraction)
         estimator.set_params(batch_size=8 if n_samples == 60 else 4, learning_rate_init=0.03)
         X_val = _on_a_curve(6)[[i]] if how == "X_val" else None
@@ -235,12 +235,12 @@ def test_ten_samples_of_linnerud_cross_validate_as_pca(n_components):
     np.testing.assert_allclose(cross_val_score(estimator, X, cv=2), expected, atol=1e-4)
 
 
-# 3. A share of the variance where the validation samples do not vary.
+# 3. A fraction of the variance where the validation samples do not vary.
 
 
 @EACH
 @pytest.mark.parametrize("how", ["one of ten samples", "equal samples"])
-def test_a_share_is_reached_where_the_validation_samples_do_not_vary(cls, digits, how):
+def test_a_fraction_is_reached_where_the_validation_samples_do_not_vary(cls, digits, how):
     X, given = digits[:10], {}
     if how == "equal samples":
         X, given = digits[:100], {"X_val": np.repeat(digits[:1], 5, axis=0)}
@@ -297,7 +297,7 @@ def _start_r2(X, target):
     return start.score(X, X_target=target)
 
 
-def test_a_start_from_pairs_is_least_squares_beside_a_large_unit(pairs):
+def test_a_start_from_pairs_is_least_squares_with_a_large_unit(pairs):
     X, target = pairs[0] * np.where(np.arange(10) == 3, 1e5, 1.0), pairs[1]
     inputs = np.column_stack([X, np.ones(len(X))])
     solution = np.linalg.lstsq(inputs, target)[0]
@@ -542,7 +542,7 @@ def test_a_truncated_start_scores_as_pca(name, request):
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-3)
 
 
-def test_the_start_of_a_share_scores_as_pca(digits):
+def test_the_start_of_a_fraction_scores_as_pca(digits):
     start = _make(VAETransformer, 0.9, max_iter=0).fit(digits)
     assert 10 < start.n_components_ < 32
     expected = PCA(start.n_components_, svd_solver="full").fit(digits).score(digits)
@@ -646,12 +646,12 @@ def test_small_noise_of_float32_samples_is_measured(rng):
     assert start.score(X) == pytest.approx(expected, abs=0.5)
 
 
-# 20a. The warning of a share that is not reached points at a file of the library.
+# 20a. The warning of a fraction that is not reached points at a file of the library.
 
 
 @EACH
-def test_the_warning_of_a_share_points_at_the_caller(cls, rng):
-    X = rng.normal(size=(160, 150))  # more features than a share may take components
+def test_the_warning_of_a_fraction_points_at_the_caller(cls, rng):
+    X = rng.normal(size=(160, 150))  # more features than a fraction tries components
     for method in ("fit", "fit_transform"):
         estimator = _make(cls, 0.99999, max_iter=1)
         with pytest.warns(UserWarning, match="is not reached") as caught:
@@ -831,7 +831,7 @@ def test_a_start_without_a_finite_score_is_refused(cls, digits, monkeypatch):
 
 
 class CountingSource(ArraySource):
-    """Counts how often each sample is read, until it is told to stop."""
+    """Counts how often each sample is read, until it is stopped."""
 
     counts = []
 
@@ -866,7 +866,7 @@ class FirstStep(Callback):
 
 @EACH
 @pytest.mark.parametrize("ordered", [False, True])
-def test_x_is_read_once_before_the_first_step_beside_its_validation(cls, ordered, rng, monkeypatch):
+def test_x_is_validated_and_then_read_once_before_the_first_step(cls, ordered, rng, monkeypatch):
     X = rng.normal(size=(8000, 16))
     CountingSource.counts.clear()
     monkeypatch.setattr(_preparation, "ArraySource", CountingSource)
@@ -925,7 +925,7 @@ def test_a_reconstruction_takes_no_more_than_itself(wide):
 
 
 def _lit_late(rng):
-    """Sparse samples: some features are lit in few of them, which may all be in the validation set."""
+    """Sparse samples: features may be nonzero in a few, all of which are in the validation set."""
     X = rng.exponential(size=(400, 300)) * (rng.random((400, 300)) < 0.05)
     X[:, 150:] *= rng.random((400, 150)) < 0.05
     return X

@@ -103,7 +103,12 @@ load = {
 X = numpy.load(folder / "X.npy")
 for path in folder.glob("*.file"):
     estimator = load[path.stem.partition("-")[0]](path)
-    numpy.savez(path.with_suffix(".npz"), Z=estimator.transform(X), X_hat=estimator.reconstruct(X), score=estimator.score(X))
+    numpy.savez(
+        path.with_suffix(".npz"),
+        Z=estimator.transform(X),
+        X_hat=estimator.reconstruct(X),
+        score=estimator.score(X),
+    )
 """
 
 
@@ -131,7 +136,7 @@ def test_another_process_computes_the_same_to_the_last_bit(elsewhere, fitted, pi
 
 @pytest.mark.parametrize("way", sorted(DUMP))
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
-def test_attributes_come_back_as_they_were(fitted, pixels, tmp_path, name, way):
+def test_attributes_are_restored_as_they_were(fitted, pixels, tmp_path, name, way):
     DUMP[way](fitted[name], tmp_path / "file")
     twin = LOAD[way](tmp_path / "file")
     assert twin.get_params() == fitted[name].get_params()
@@ -183,14 +188,14 @@ def test_ten_megabytes_of_data_are_not_in_the_file(name, tmp_path):
     X = np.random.default_rng(0).uniform(size=(20_000, 64))
     assert X.nbytes > 10e6
     estimator = _fit(ESTIMATORS[name], X, n_components=16, batch_size=4096)
-    for way in ("pickle", "joblib"):  # of skops, the catalogue alone has tens of thousands of bytes
+    for way in ("pickle", "joblib"):  # of skops, the catalog alone has tens of thousands of bytes
         DUMP[way](estimator, tmp_path / way)
         assert (tmp_path / way).stat().st_size <= _n_bytes_of_weights(estimator) + 50_000
 
 
 @pytest.mark.parametrize("n_components", [32, 128])
 @pytest.mark.parametrize("name", ["dense", "conv", "denoising", "gaussian", "bernoulli"])
-def test_wide_rows(name, n_components):
+def test_wide_samples(name, n_components):
     X = np.random.default_rng(0).uniform(size=(150, 784))
     X[:9] = X[:9].round()  # bounds
     parameters = {"image_shape": (28, 28)} if name == "conv" else {"hidden_layer_sizes": (256, 256)}
@@ -240,7 +245,10 @@ def test_long_histories(pixels, tmp_path):
 
 
 class Hoarder(Callback):
-    """Keeps what a callback should not, under a name as of a fitted attribute, and records what JSON has no word for."""
+    """Keeps what a callback should not, and records what JSON cannot represent.
+
+    The name of what it keeps is like that of a fitted attribute.
+    """
 
     def __init__(self, every=1):
         self.every = every
@@ -257,7 +265,7 @@ class Hoarder(Callback):
     "make",
     [Hoarder, lambda: LRScheduler("StepLR", step_size=2), lambda: ("named", Hoarder(every=3))],
 )
-def test_callbacks_come_back_as_before_the_fit(pixels, make):
+def test_callbacks_are_restored_as_before_the_fit(pixels, make):
     given = make()
     estimator = _fit(ESTIMATORS["dense"], pixels, skorch_callbacks=[given, Hoarder], random_state=0)
     kept = estimator.skorch_callbacks[0]
@@ -371,11 +379,11 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", sorted(DAMAGES))
-def test_damaged_files(fitted, damage):
+def test_corrupt_files(fitted, damage):
     state = DAMAGES[damage](fitted["dense"].__getstate__())
     with pytest.raises(
         ValueError,
-        match=r"This is no whole AutoencoderTransformer.*damaged or changed, or of another version",
+        match=r"The saved AutoencoderTransformer is incomplete.*corrupt or changed, or of another",
     ):
         AutoencoderTransformer().__setstate__(state)
 
@@ -392,5 +400,5 @@ def test_skops_files_that_were_changed(fitted, tmp_path):
         for name, content in members.items():
             archive.writestr(name, buffer.getvalue() if name == largest else content)
     assert json.loads(members["schema.json"])["__class__"] == "AutoencoderTransformer"
-    with pytest.raises(ValueError, match="This is no whole AutoencoderTransformer"):
+    with pytest.raises(ValueError, match="The saved AutoencoderTransformer is incomplete"):
         LOAD["skops"](tmp_path / "changed")

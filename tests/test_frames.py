@@ -1,4 +1,4 @@
-"""Data frames on their way in and out, under `set_output` and scikit-learn's global configuration."""
+"""DataFrames as input and output, with `set_output` and scikit-learn's global configuration."""
 
 import numpy as np
 import pandas as pd
@@ -158,7 +158,7 @@ def test_images_stay_arrays(digits):
     )
 
 
-def test_measured_damage_gives_back_the_columns_of_the_targets():
+def test_measured_corruption_returns_the_columns_of_the_targets():
     X = _rows(_table())
     damaged, clean = _frame("pandas", X), _frame("pandas", X[:, :3], ["red", "green", "blue"])
     estimator = (
@@ -175,7 +175,7 @@ def test_measured_damage_gives_back_the_columns_of_the_targets():
     assert _columns(estimator.fit(damaged).denoise(damaged)) == NAMES
 
 
-def test_drawn_rows_have_the_columns_of_the_data():
+def test_drawn_samples_have_the_columns_of_x():
     frame = _frame("polars", _rows(_table()))
     estimator = _make(VAETransformer).set_output(transform="polars").fit(frame)
     for drawn in (

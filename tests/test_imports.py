@@ -16,7 +16,8 @@ MODULES = sorted((ROOT / "skae").rglob("*.py"))
 DISPLAYS = sorted((ROOT / "skae" / "_plot").glob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
-# The house from the ground up: what each file, or folder, may import of ours. All of it stands above, so no arrow points up.
+# What each file, or folder, may import of the package. Everything it imports is listed above it, so
+# that there are no cycles.
 ARROWS = {
     "_version": set(),
     "_compat": set(),
@@ -105,7 +106,8 @@ def _packages(path):
 def test_imports_are_found(tmp_path):
     path = tmp_path / "example.py"
     path.write_text(
-        "import os.path as p\nfrom skae import _base\ndef f():\n    from skorch.callbacks import Callback\n"
+        "import os.path as p\nfrom skae import _base\n"
+        "def f():\n    from skorch.callbacks import Callback\n"
     )
     assert _imports(path) == {"os.path", "skae._base", "skorch.callbacks.Callback"}
     assert _packages(path) == {"os", "skae", "skorch"}
@@ -265,7 +267,7 @@ def test_displays_know_no_torch_and_matplotlib_in_functions_only(path):
 
 
 def test_there_are_benchmarks():
-    assert {"run", "engine"} <= {path.stem for path in BENCHMARKS}
+    assert {"depth", "engine"} <= {path.stem for path in BENCHMARKS}
 
 
 @pytest.mark.parametrize("path", [*BENCHMARKS, *EXAMPLES], ids=lambda path: path.stem)
@@ -308,7 +310,8 @@ def _run(program):
 def test_importing_skae_pulls_in_nothing_optional():
     # scikit-learn itself imports pandas and rich where they are installed.
     loaded = _run(
-        "import sys, sklearn.base, sklearn.decomposition, sklearn.metrics, skorch, torch; before = set(sys.modules);"
+        "import sys, sklearn.base, sklearn.decomposition, sklearn.metrics, skorch, torch;"
+        "before = set(sys.modules);"
         "import skae; print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     )
     assert "skae" in loaded
@@ -321,7 +324,9 @@ from importlib.machinery import PathFinder
 
 find_spec = PathFinder.find_spec
 absent = {optional}
-PathFinder.find_spec = lambda name, *args: None if name.partition(".")[0] in absent else find_spec(name, *args)
+PathFinder.find_spec = lambda name, *args: (
+    None if name.partition(".")[0] in absent else find_spec(name, *args)
+)
 """
 
 

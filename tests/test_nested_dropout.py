@@ -45,7 +45,7 @@ def test_masks_of_a_batch_are_the_prefixes_of_their_lengths(n_samples):
                 assert of_sample[sample].tolist() == expected[0].tolist()
 
 
-def test_masks_of_draws_are_those_of_their_codes():
+def test_masks_of_monte_carlo_samples_are_those_of_their_codes():
     masks = NestedDropout(6).next_masks(3)
     for once, thrice in zip(masks, masks.repeated(3), strict=True):
         np.testing.assert_array_equal(thrice, np.concatenate([once] * 3))

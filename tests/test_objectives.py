@@ -29,7 +29,7 @@ def _expected(name, x, x_hat):
 
 
 class _Module:
-    """Gives the same reconstruction whatever it is given; at the second of two masks it is the target itself."""
+    """Returns the same reconstruction for any input; with the second of two masks, the target."""
 
     latent = SimpleNamespace(validation_masks=["first", "second"])
 
@@ -96,7 +96,7 @@ def test_a_prefix_may_fall_back_to_what_suffices():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_losses_are_the_mean_over_all_draws_however_they_are_grouped(size, rng):
+def test_losses_are_the_mean_over_all_noise_however_it_is_grouped(size, rng):
     z, noise = torch.from_numpy(rng.normal(size=5)), torch.from_numpy(rng.normal(size=(7, 1)))
     module = SimpleNamespace(
         inference=lambda u: u, generative=lambda latent, mask, group: latent + mask * group

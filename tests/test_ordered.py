@@ -32,7 +32,7 @@ def _make(n_components=8, **parameters):
 
 
 def _r2(X, X_hat):
-    """Of all features together; scikit-learn's leaves out the errors at those that are constant in X."""
+    """R² of all features, including errors at constant ones, which scikit-learn leaves out."""
     return 1 - np.square(X - X_hat).sum() / np.square(X - X.mean(axis=0)).sum()
 
 
@@ -74,7 +74,7 @@ def test_ratios_of_the_start_are_pcas(digits):
     ],
 )
 @pytest.mark.parametrize("n_rows", [1, 128, 1000, 5000])
-def test_each_batch_has_powers_of_two_in_their_shares(n_components, cuts, n_rows):
+def test_each_batch_has_powers_of_two_in_their_proportions(n_components, cuts, n_rows):
     code = NestedDropout(n_components)
     assert code.lengths == [*cuts, n_components]
     drawn = [code.next_masks(n_rows).length[:, 0].numpy() for _ in range(300)]
@@ -84,13 +84,13 @@ def test_each_batch_has_powers_of_two_in_their_shares(n_components, cuts, n_rows
         else np.ones(1)
     )
     counts = np.array([[(depths == depth).sum() for depth in code.lengths] for depths in drawn])
-    # Of 128 independent draws and more, some would be off by ten.
+    # Of 128 or more random lengths, some counts would be off by ten.
     assert (np.abs(counts - shares * n_rows) <= 3).all()
-    # A small batch has not always the same.
+    # A small batch does not always have the same lengths.
     np.testing.assert_allclose(counts.mean(axis=0) / n_rows, shares, atol=0.05)
 
 
-def test_a_depth_that_is_wanted_is_cut_at_and_judged():
+def test_an_emphasized_length_is_trained_and_validated():
     depths = NestedDropout(128, 37)
     assert depths.lengths == [1, 2, 4, 8, 16, 32, 37, 64, 128]
     assert depths.validation_lengths == [16, 37, 128]
@@ -101,7 +101,7 @@ def test_a_depth_that_is_wanted_is_cut_at_and_judged():
 
 
 class Cuts(Callback):
-    """Keeps which codes the decoder is given in training, in the order of the rows."""
+    """Keeps the lengths of the masked codes in training, in the order of the samples."""
 
     def __init__(self):
         self.depths = []
@@ -118,7 +118,7 @@ class Cuts(Callback):
             self.depths.append((inputs[0] != 0).sum(1).numpy()[self.order])
 
 
-def test_rows_are_cut_elsewhere_in_each_epoch_of_training_and_nowhere_else(pixels):
+def test_codes_are_masked_differently_in_each_epoch_and_only_in_training(pixels):
     cuts = Cuts()
     estimator = _make(
         max_iter=2, batch_size=1000, validation_fraction=None, skorch_callbacks=[cuts]
@@ -129,7 +129,7 @@ def test_rows_are_cut_elsewhere_in_each_epoch_of_training_and_nowhere_else(pixel
     assert (estimator.transform(pixels) != 0).all()
 
 
-def test_every_prefix_is_better_than_pcas_on_held_out_rows(pixels, trained):
+def test_every_prefix_is_better_than_pcas_on_held_out_samples(pixels, trained):
     held_out = pixels[250:]
     pca = PCA(8).fit(pixels[:250])
     for depth, r2 in enumerate(trained.explained_variance_curve(held_out), start=1):
@@ -178,7 +178,7 @@ def test_no_judged_prefix_of_the_epoch_kept_is_behind_pca(pixels):
 def test_curve_is_the_score_of_each_prefix(fitted, pixels):
     curve = fitted.explained_variance_curve(pixels)
     assert curve.shape == (8,)
-    # Draws other damage: the curve in float32, `score` in the dtype of X.
+    # The corruptions differ: the curve in float32, `score` in the dtype of X.
     if isinstance(fitted, DenoisingAutoencoder):
         assert curve[-1] == pytest.approx(fitted.score(pixels), abs=0.04)
     else:
@@ -202,7 +202,7 @@ def test_curve_of_measured_pairs(pixels):
     )
     curve = denoiser.explained_variance_curve(noisy, X_target=pixels)
     assert curve[-1] == pytest.approx(denoiser.score(noisy, X_target=pixels), abs=1e-5)
-    with pytest.raises(ValueError, match="score needs it too"):
+    with pytest.raises(ValueError, match="this method needs it, too"):
         denoiser.explained_variance_curve(noisy)
 
 
@@ -229,7 +229,7 @@ def test_truncated_codes_are_the_first_columns(fitted, pixels, depth):
     np.testing.assert_array_equal(fitted.transform(pixels), codes)  # as it was
 
 
-def test_other_columns_than_the_first_are_no_codes(fitted, pixels):
+def test_other_columns_than_the_first_are_not_codes(fitted, pixels):
     names = fitted.get_feature_names_out()
     codes = pd.DataFrame(fitted.transform(pixels[:5]), columns=names)
     np.testing.assert_array_equal(
@@ -239,7 +239,7 @@ def test_other_columns_than_the_first_are_no_codes(fitted, pixels):
     for columns in (names[1:3], names[[1, 0]]):
         with pytest.raises(ValueError, match="select them in that order"):
             fitted.inverse_transform(codes[columns])
-    with pytest.raises(ValueError, match=r"X has 9 columns, but the codes .* have 8"):
+    with pytest.raises(ValueError, match=r"X has 9 columns, but the latent codes .* have 8"):
         fitted.inverse_transform(np.zeros((2, 9)))
 
 
@@ -253,10 +253,10 @@ def test_truncated_estimators_are_estimators(fitted, pixels):
     assert clone(truncated).set_params(max_iter=1).fit(pixels).n_components_ == 2
 
 
-# Depth by share
+# Number of components by fraction of the variance
 
 
-def test_a_share_takes_no_more_components_than_pca_by_the_same_rule(pixels):
+def test_a_fraction_takes_no_more_components_than_pca_by_the_same_rule(pixels):
     X, X_val = pixels[:200], pixels[200:]
     estimator = _make(0.9, max_iter=60, output_activation="identity").fit(X, X_val=X_val)
     pca = PCA(svd_solver="full").fit(X)
@@ -276,7 +276,7 @@ def test_a_share_takes_no_more_components_than_pca_by_the_same_rule(pixels):
         (VAETransformer, 0.4, 32),
     ],
 )
-def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share, cap):
+def test_n_components_is_the_smallest_that_reaches_the_fraction(pixels, cls, share, cap):
     estimator = cls(share, max_iter=20, random_state=0).fit(pixels[:200], X_val=pixels[200:])
     k = estimator.n_components_
     curve = estimator.explained_variance_curve(pixels[200:])
@@ -290,7 +290,7 @@ def test_depth_is_the_smallest_that_reaches_the_share(pixels, cls, share, cap):
     assert clone(estimator).n_components == share
 
 
-def test_start_chooses_the_depth_that_pca_chooses(digits):
+def test_start_chooses_the_n_components_that_pca_chooses(digits):
     for share in (0.5, 0.9, 0.99):
         start = _make(share, ordered=False, max_iter=0, output_activation="identity").fit(
             digits, X_val=digits
@@ -298,9 +298,9 @@ def test_start_chooses_the_depth_that_pca_chooses(digits):
         assert start.n_components_ == PCA(share).fit(digits).n_components_
 
 
-def test_share_that_is_not_reached_is_warned_of(pixels):
+def test_fraction_that_is_not_reached_is_warned_of(pixels):
     with pytest.warns(
-        UserWarning, match=r"n_components=0.999 is not reached: R² .* with all 64 components"
+        UserWarning, match=r"n_components=0.999 is not reached: the R² .* with all 64 components"
     ) as caught:
         estimator = _make(0.999, max_iter=1, init="random").fit(pixels)
     assert caught[0].filename == __file__
@@ -310,7 +310,7 @@ def test_share_that_is_not_reached_is_warned_of(pixels):
 # Use
 
 
-def test_search_over_depths_fits_the_autoencoder_once_a_fold(pixels, tmp_path):
+def test_search_over_n_components_fits_the_autoencoder_once_a_fold(pixels, tmp_path):
     from sklearn.datasets import load_digits
 
     pipeline = Pipeline(
@@ -328,7 +328,7 @@ def test_search_over_depths_fits_the_autoencoder_once_a_fold(pixels, tmp_path):
         for path in tmp_path.rglob("output.pkl")
         if isinstance(joblib.load(path)[1], AutoencoderTransformer)
     ]
-    assert len(fits) == 3 + 1  # the folds, and all rows
+    assert len(fits) == 3 + 1  # the folds, and all samples
     scores = search.cv_results_["mean_test_score"]
     assert scores[3] > scores[0]
 
@@ -341,13 +341,13 @@ def _first(Z, k):
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 1.5, -0.5])
-def test_bad_shares(pixels, share):
+def test_bad_fractions(pixels, share):
     with pytest.raises(ValueError, match="n_components"):
         _make(share).fit(pixels)
 
 
 @pytest.mark.parametrize("depth", [0, 9, 2.0, True, None])
-def test_bad_depths(trained, depth):
+def test_bad_numbers_of_components(trained, depth):
     with pytest.raises(ValueError, match=rf"n_components={depth}: give an int from 1 to 8"):
         trained.truncate(depth)
 
@@ -366,7 +366,7 @@ def test_refit_without_order_forgets_it(pixels):
 
 
 def test_spatial_codes_have_no_order(pixels):
-    with pytest.raises(ValueError, match="n_components='spatial' has no order"):
+    with pytest.raises(ValueError, match="n_components='spatial' cannot be ordered"):
         ConvAutoencoderTransformer("spatial", ordered=True).fit(pixels)
 
 
@@ -392,7 +392,7 @@ def test_every_prefix_is_a_better_density_than_pcas(pixels, density, depth):
 
 @pytest.mark.parametrize("depth", [1, 5])
 def test_start_of_a_truncated_density_is_pca(pixels, depth):
-    """However bad the networks, the share of the start is what PCA of that depth has."""
+    """However bad the networks, the part of the start is PCA with that many components."""
     truncated = VAETransformer(8, ordered=True, max_iter=0).fit(pixels).truncate(depth)
     with torch.no_grad():
         truncated.net_.module_.decoder.linear.weight.fill_(100.0)
@@ -431,5 +431,5 @@ def test_ordered_bernoulli(pixels):
     scores = [estimator.truncate(depth).score(pixels) for depth in (1, 3, 6)]
     assert scores == sorted(scores)
     curve = estimator.explained_variance_curve(pixels)
-    # scikit-learn's score leaves out pixels that are always black, of which a probability is never quite zero.
+    # scikit-learn's score leaves out pixels that are always black, whose probability is never zero.
     assert curve[-1] == pytest.approx(_r2(pixels, estimator.reconstruct(pixels)), abs=1e-4)

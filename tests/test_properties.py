@@ -84,7 +84,7 @@ def _laid_out(X, layout):
 
 
 def _mostly(usual, strategy):
-    """The usual value, towards which examples shrink, in about half of the draws."""
+    """The usual value, towards which examples shrink, in about half of the examples."""
     return st.just(usual) | strategy
 
 
@@ -179,7 +179,7 @@ def _outputs(**own):
 
 
 def _with_images(parameters):
-    """Parameters for samples that are no images, and for such as are."""
+    """Parameters for samples that are not images, and for images."""
     as_images = CONV | {"image_shape": st.just("auto")}
     return st.fixed_dictionaries(parameters | DENSE) | st.fixed_dictionaries(parameters | as_images)
 
@@ -283,7 +283,8 @@ def test_moments_are_the_same_under_any_split(table, cuts, order):
     deviations = (U - mean).astype(np.float64)
     expected = deviations.T @ deviations
     size = np.sqrt(np.outer(expected.diagonal(), expected.diagonal()))
-    # A mean is known to eps of the largest value, and that times the deviations is what a product is known to.
+    # The error of a mean is eps times the largest value, and that of a product is this times the
+    # deviations.
     rounding = len(X) * (np.finfo(np.float64).eps * np.abs(X).max(axis=0).astype(np.float64)) ** 2
     rounding = np.sqrt(np.outer(rounding, rounding))
     assert (np.abs(merged.scatter - expected) <= 1e-9 * size + 100 * rounding).all()
@@ -325,7 +326,7 @@ def _check_refusal(estimator, X):
 
 
 def _check_fit(estimator):
-    """The kept epoch is no worse than the start, and all scores up to it are numbers."""
+    """The kept epoch is at least as good as the start, and all scores up to it are finite."""
     scores = [estimator.baseline_score_, *estimator.validation_scores_]
     assert len(scores) - 1 == len(estimator.loss_curve_) == estimator.n_iter_ <= estimator.max_iter
     assert np.isfinite(estimator.baseline_score_)
@@ -360,7 +361,7 @@ def _check_ways_agree(estimator, X):
     size = max(_largest(X), _largest(X_hat))
     _assert_close(estimator.inverse_transform(Z), X_hat, tolerance * size, "in one pass or two")
     i = len(X) // 2
-    # Codes in the unit of the data are sums of values as large as the centred ones.
+    # Codes in the units of X are sums of values as large as the centered ones.
     size = max(
         _largest(Z), 1.0 if hasattr(estimator, "likelihood") else _largest(X - estimator.mean_)
     )

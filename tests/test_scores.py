@@ -10,7 +10,7 @@ from skae import AutoencoderTransformer, reconstruction_score
 from skae._scores import explained_variance
 
 
-def test_of_pca_it_is_the_share_of_variance(cancer):
+def test_of_pca_it_is_the_fraction_of_variance(cancer):
     pca = PCA(5).fit(cancer)
     assert reconstruction_score(pca, cancer) == pytest.approx(
         pca.explained_variance_ratio_.sum(), abs=1e-12
@@ -38,7 +38,7 @@ def test_by_hand_with_weights():
     ],
     ids=["pca", "autoencoder"],
 )
-def test_of_a_pipeline_in_the_units_of_the_data(digits, pipeline):
+def test_of_a_pipeline_in_the_units_of_x(digits, pipeline):
     pipeline.fit(digits)
     X_hat = pipeline.inverse_transform(pipeline.transform(digits))
     expected = r2_score(digits, X_hat, multioutput="variance_weighted")

@@ -85,7 +85,7 @@ def test_batches_have_every_position_once_shuffled_only_by_an_rng(
         _assert_of_its_own(samples, X, before)
 
 
-def test_each_pass_is_shuffled_anew(rng):
+def test_each_pass_is_shuffled_again(rng):
     source = ArraySource(np.arange(50.0)[:, None])
     first, second = (
         np.concatenate([samples for _, samples in source.batches(8, rng)]) for _ in range(2)

@@ -37,7 +37,7 @@ def _pca_r2(X, rows, n_components=2):
 
 
 class Recorder(Callback):
-    """Counts what skorch notifies of, and keeps the training rows and the weights after each batch."""
+    """Counts the notifications of skorch; keeps training samples, and weights after each batch."""
 
     def __init__(self):
         self.events, self.epochs, self.weights, self.rates = [], [], [], []
@@ -69,14 +69,14 @@ class Recorder(Callback):
 
 @pytest.fixture
 def numbered():
-    """200 rows that can be told apart by their first column, the only one that varies much."""
+    """200 samples that differ in their first column, the only one that varies much."""
     X = np.random.default_rng(0).normal(size=(200, 5))
     X[:, 0] = np.arange(200) * 10
     return X
 
 
 def _positions(X, batches):
-    """Which rows of X are in the batches, in their order."""
+    """Positions in X of the samples of the batches, in their order."""
     scale = np.sqrt(X.var(axis=0).mean())
     first = np.concatenate(batches)[:, 0] * scale + X[:, 0].mean()
     positions = np.rint(first / 10).astype(int)
@@ -107,7 +107,7 @@ def test_batches_cover_all_samples_once(prefetch, monkeypatch):
     assert order != sorted(order)
 
 
-def test_batches_are_shuffled_anew_and_only_where_asked():
+def test_batches_are_shuffled_again_and_only_where_asked():
     numbers = _numbers(23)
     shuffled, ordered = Batches(numbers, 5, np.random.default_rng(0)), Batches(numbers, 5)
     first, second, unshuffled = (
@@ -122,7 +122,7 @@ def test_batches_are_shuffled_anew_and_only_where_asked():
 @pytest.mark.parametrize(
     ("n_rows", "n_train"), [(2, 1), (25, 22), (20_000, 18_000), (20_011, 18_011), (60_000, 58_000)]
 )
-def test_a_tenth_of_the_rows_but_not_many_are_withheld(n_rows, n_train):
+def test_a_tenth_of_the_samples_but_not_many_are_held_out(n_rows, n_train):
     X = np.random.default_rng(0).normal(size=(n_rows, 2))
     recorder = Recorder()
     estimator = AutoencoderTransformer(
@@ -133,7 +133,7 @@ def test_a_tenth_of_the_rows_but_not_many_are_withheld(n_rows, n_train):
 
 
 @pytest.mark.parametrize("validation_fraction", [0.1, 0.25, None])
-def test_each_epoch_has_every_training_row_once_in_a_new_order(numbered, validation_fraction):
+def test_each_epoch_has_every_training_sample_once_in_a_new_order(numbered, validation_fraction):
     recorder = Recorder()
     _fit(numbered, validation_fraction=validation_fraction, skorch_callbacks=[recorder])
     orders = [_positions(numbered, batches) for batches in recorder.epochs]
@@ -147,7 +147,7 @@ def test_each_epoch_has_every_training_row_once_in_a_new_order(numbered, validat
     assert [len(batch) for batch in recorder.epochs[0][:-1]] == [64] * ((n_train - 1) // 64)
 
 
-def test_withheld_rows_choose_the_epoch_and_are_never_trained_on(numbered):
+def test_validation_samples_select_the_epoch_and_are_never_trained_on(numbered):
     recorder = Recorder()
     estimator = _fit(
         numbered,
@@ -160,14 +160,14 @@ def test_withheld_rows_choose_the_epoch_and_are_never_trained_on(numbered):
     }
     withheld = numbered[sorted(set(range(200)) - trained_on)]
     assert len(withheld) == 50
-    # The PCA is of all rows, its score of the withheld ones.
+    # PCA is fitted to all samples and scored on the validation set.
     assert estimator.baseline_score_ == pytest.approx(_pca_r2(numbered, withheld), abs=1e-5)
     assert estimator.score(withheld) == pytest.approx(
         max(estimator.baseline_score_, *estimator.validation_scores_), abs=1e-5
     )
 
 
-def test_withheld_rows_depend_on_random_state_only(numbered):
+def test_validation_samples_depend_on_random_state_only(numbered):
     withheld = []
     for seed in (0, 0, 1):
         recorder = Recorder()
@@ -176,7 +176,7 @@ def test_withheld_rows_depend_on_random_state_only(numbered):
     assert withheld[0] == withheld[1] != withheld[2]
 
 
-def test_validation_rows_of_the_user_are_used_and_all_others_trained_on(numbered):
+def test_validation_samples_of_the_user_are_used_and_all_others_trained_on(numbered):
     recorder, rows = Recorder(), numbered[:30] * 0.5 + 3
     estimator = _fit(
         numbered, X_val=rows, output_activation="identity", skorch_callbacks=[recorder]
@@ -185,7 +185,7 @@ def test_validation_rows_of_the_user_are_used_and_all_others_trained_on(numbered
     assert estimator.baseline_score_ == pytest.approx(_pca_r2(numbered, rows), abs=1e-5)
 
 
-def test_without_validation_fraction_the_training_rows_choose(cancer):
+def test_without_validation_fraction_the_training_samples_select_the_epoch(cancer):
     estimator = _fit(cancer, validation_fraction=None, output_activation="identity")
     assert estimator.baseline_score_ == pytest.approx(_pca_r2(cancer, cancer), abs=1e-5)
     assert estimator.score(cancer) == pytest.approx(
@@ -216,7 +216,7 @@ def test_the_best_epoch_is_kept(cancer, learning_rate_init, output_activation):
 
 
 def test_an_epoch_in_the_middle_can_be_the_best(cancer):
-    """Few rows are learnt by heart: later epochs are worse on others."""
+    """Few samples are overfitted: later epochs are worse on others."""
     X_val = cancer[100:300]
     estimator = _fit(
         cancer[:24], n_components=5, X_val=X_val, learning_rate_init=3e-3, max_iter=20, batch_size=8
@@ -227,8 +227,8 @@ def test_an_epoch_in_the_middle_can_be_the_best(cancer):
     assert estimator.validation_scores_[-1] < best - 1e-3
 
 
-def test_luck_on_few_rows_is_not_kept(rng):
-    """Of pure noise no code can be better than PCA's, yet some of many epochs are better on ten rows."""
+def test_gains_on_few_samples_that_are_not_significant_are_not_kept(rng):
+    """On pure noise, no code can beat PCA, yet some of many epochs score better on ten samples."""
     X, X_val = rng.normal(size=(200, 20)), rng.normal(size=(10, 20))
     estimator = _fit(X, X_val=X_val, learning_rate_init=1e-3, max_iter=20)
     assert max(estimator.validation_scores_) > estimator.baseline_score_
@@ -253,7 +253,7 @@ def test_where_training_does_harm_the_result_is_pca(cancer):
 
 
 @pytest.mark.parametrize(("n_steps", "every"), [(3, 1), (50, 1), (700, 4)])
-def test_average_is_torchs_also_of_weights_that_are_bound_anew(n_steps, every):
+def test_average_is_torchs_also_of_weights_that_are_bound_again(n_steps, every):
     net = SimpleNamespace(module_=torch.nn.Linear(3, 2), max_epochs=1)
     averaging = Averaging(n_steps)
     averaging.on_train_begin(net)
@@ -307,7 +307,7 @@ def test_curves_hold_an_entry_an_epoch(digits, loss):
 
 
 def test_first_training_loss_is_pcas_mean_squared_error(cancer):
-    """One batch of all rows: its loss is measured before the first step."""
+    """One batch of all samples: its loss is computed before the first step."""
     parameters = {
         "max_iter": 1,
         "validation_fraction": None,
@@ -318,7 +318,7 @@ def test_first_training_loss_is_pcas_mean_squared_error(cancer):
     assert estimator.loss_curve_[0] == pytest.approx(1 - _pca_r2(cancer, cancer), abs=1e-5)
 
 
-def test_absolute_error_score_is_relative_to_the_mean_row(cancer):
+def test_absolute_error_score_is_relative_to_the_mean_sample(cancer):
     X_val = cancer[:100]
     estimator = _fit(cancer[100:], X_val=X_val, loss="absolute_error", max_iter=5)
     error = (
@@ -331,7 +331,7 @@ def test_absolute_error_score_is_relative_to_the_mean_row(cancer):
     assert estimator.best_iter_ > 0
 
 
-def test_one_validation_row(cancer):
+def test_one_validation_sample(cancer):
     estimator = _fit(cancer, X_val=cancer[:1])
     assert np.isfinite([estimator.baseline_score_, *estimator.validation_scores_]).all()
 
@@ -408,7 +408,7 @@ def test_a_random_state_instance_is_drawn_from(digits):
 # Callbacks of the user
 
 
-def test_callbacks_are_told_of_every_epoch_and_batch(digits):
+def test_callbacks_are_called_for_every_epoch_and_batch(digits):
     recorder = Recorder()
     estimator = _fit(digits, max_iter=4, skorch_callbacks=[recorder])
     assert recorder.events == ["train_begin", *["epoch_begin", "epoch_end"] * 4, "train_end"]
@@ -426,7 +426,7 @@ def test_early_stopping_of_skorch_ends_the_fit(digits):
     assert len(estimator.validation_scores_) == 3
 
 
-# Optimiser, learning rate, penalty
+# Optimizer, learning rate, penalty
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
@@ -460,7 +460,7 @@ def test_a_callback_can_freeze_parameters(cancer):
 
 
 def test_an_optimizer_that_does_not_suit_is_named(cancer):
-    with pytest.raises(ValueError, match=r"optimizer=Muon does not suit: .* Choose 'adam'"):
+    with pytest.raises(ValueError, match=r"optimizer=Muon could not be created .*choose 'adam'"):
         _fit(cancer, optimizer=torch.optim.Muon)  # takes matrices alone
 
 
@@ -532,7 +532,10 @@ def test_optimizer_classes_train(cancer, optimizer):
 
 
 def test_sgd_step_by_hand(cancer):
-    """The first step of the decoder's last bias: minus the rate times the mean gradient, 2 (u_hat - u) / p."""
+    """The first step of the decoder's last bias is minus the rate times the mean gradient.
+
+    The gradient is 2 (u_hat - u) / p.
+    """
     recorder = Recorder()
     parameters = {
         "max_iter": 1,
@@ -614,7 +617,7 @@ def test_auto_makes_about_3000_steps_within_5_and_300_epochs(n_rows, batch_size,
     assert settings["max_epochs"] == expected
 
 
-def test_batches_are_no_larger_than_the_data(digits):
+def test_batches_are_not_larger_than_the_data(digits):
     recorder = Recorder()
     estimator = _fit(digits, batch_size=10**9, max_iter=2, skorch_callbacks=[recorder])
     assert [len(batches) for batches in recorder.epochs] == [1, 1]

@@ -44,7 +44,7 @@ def test_pipeline_is_its_steps(digits, labels):
     )
 
 
-def test_pipeline_goes_back_to_the_units_of_the_data(digits):
+def test_pipeline_reconstructs_in_the_units_of_x(digits):
     pipeline = make_pipeline(MinMaxScaler(), _make(8)).fit(digits)
     X_hat = pipeline.inverse_transform(pipeline.transform(digits))
     scaler = MinMaxScaler().fit(digits)
@@ -52,7 +52,7 @@ def test_pipeline_goes_back_to_the_units_of_the_data(digits):
     np.testing.assert_allclose(X_hat, expected, atol=1e-8)
 
 
-def test_search_over_depth_gives_the_same_with_two_workers(digits, labels):
+def test_search_over_n_components_is_the_same_with_two_workers(digits, labels):
     scores = []
     for n_jobs in (1, 2):
         pipeline = make_pipeline(_make(max_iter=2), LogisticRegression(max_iter=1000))
@@ -63,7 +63,7 @@ def test_search_over_depth_gives_the_same_with_two_workers(digits, labels):
     np.testing.assert_allclose(*scores, atol=1e-3)
 
 
-def test_search_in_processes_is_bit_for_bit_with_one_thread_each(digits):
+def test_search_in_processes_is_bitwise_reproducible_with_one_thread_each(digits):
     search = GridSearchCV(_make(max_iter=2), {"n_components": [2, 8]}, cv=2)
     alone = clone(search).fit(digits).cv_results_
     with parallel_config("loky", inner_max_num_threads=1):
@@ -121,7 +121,7 @@ def test_fit_transform_is_fit_and_transform(digits):
     np.testing.assert_array_equal(_make().fit_transform(digits, X_val=digits[:50]), expected)
 
 
-def test_validation_rows_are_routed_through_a_pipeline(digits):
+def test_a_validation_set_is_routed_through_a_pipeline(digits):
     X, X_val = digits[100:], digits[:100]
     steps = [("scale", StandardScaler()), ("autoencoder", _make())]
     with config_context(enable_metadata_routing=True):

@@ -75,7 +75,7 @@ def test_every_importance_weight_of_the_start_is_the_density(digits, n_importanc
 
 
 @pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (1e5, 1.0), (-3.0, 1e-4), (0.0, 1e6)])
-def test_scores_are_densities_in_the_unit_of_the_data(cancer, offset, scale):
+def test_scores_are_densities_in_the_units_of_x(cancer, offset, scale):
     X = cancer * scale + offset
     start = _make(5, max_iter=0).fit(X)
     assert start.score(X) == pytest.approx(PCA(5, svd_solver="full").fit(X).score(X), rel=1e-3)
@@ -111,7 +111,7 @@ def test_as_many_components_as_features(rng, n_components):
     assert np.isfinite(_make(n_components).fit(X).score(X))
 
 
-def test_more_features_than_rows(digits):
+def test_more_features_than_samples(digits):
     X = digits[:40]
     assert _make(max_iter=0).fit(X).score(X) == pytest.approx(
         PCA(8, svd_solver="full").fit(X).score(X), rel=1e-4
@@ -119,7 +119,7 @@ def test_more_features_than_rows(digits):
 
 
 @pytest.mark.parametrize("n_importance_samples", [None, 5])
-def test_no_row_scores_far_below_pca(digits, trained, n_importance_samples):
+def test_no_sample_scores_far_below_pca(digits, trained, n_importance_samples):
     far = digits * np.linspace(1, 1000, 300)[:, None]
     pca = PCA(8, svd_solver="full").fit(digits)
     scores = trained.score_samples(far, n_importance_samples=n_importance_samples)
@@ -138,7 +138,7 @@ def test_the_components_stay_whatever_callbacks_freeze_and_unfreeze(digits):
         assert pickle.loads(pickle.dumps(trained)).net_.module_.encoder.trains_linear is False
 
 
-def test_scales_that_differ_widely_are_no_degenerate_density(rng):
+def test_scales_that_differ_widely_are_not_a_degenerate_density(rng):
     X = rng.normal(size=(300, 6)) * [5000, 1, 1, 1, 1, 1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -170,13 +170,13 @@ def test_degenerate_density_is_bounded_and_warned_of(rng, n_components):
 @pytest.mark.parametrize(
     "X", [np.ones((20, 3)), np.eye(2)[[0, 1, 0, 1, 0, 1]]], ids=["constant", "two points"]
 )
-def test_rows_that_hardly_differ(X):
+def test_samples_that_hardly_differ(X):
     with pytest.warns(UserWarning, match="degenerate"):
         estimator = _make(2).fit(X)
     assert np.isfinite(estimator.score(X))
 
 
-def test_constant_columns_are_no_trouble(cancer):
+def test_constant_features_are_accepted(cancer):
     X = np.column_stack([cancer, np.full(len(cancer), 3.0)])
     start = _make(4, max_iter=0).fit(X)
     assert start.score(X) == pytest.approx(PCA(4, svd_solver="full").fit(X).score(X), rel=1e-5)
@@ -198,7 +198,7 @@ def test_training_keeps_the_best_epoch(digits, parameters):
     assert scores[estimator.best_iter_] == max(scores)
 
 
-def test_trained_density_beats_linear_ones_on_held_out_rows(digits, trained):
+def test_trained_density_beats_linear_ones_on_held_out_samples(digits, trained):
     from sklearn.datasets import load_digits
 
     held_out = load_digits().data[1200:]
@@ -206,7 +206,7 @@ def test_trained_density_beats_linear_ones_on_held_out_rows(digits, trained):
     assert trained.baseline_score_ < max(trained.validation_scores_)
 
 
-def test_validation_score_is_the_bound_of_the_validation_rows(digits):
+def test_validation_score_is_the_elbo_of_the_validation_samples(digits):
     estimator = _make(max_iter=0).fit(digits[:200], X_val=digits[200:])
     assert estimator.baseline_score_ == pytest.approx(
         PCA(8).fit(digits[:200]).score(digits[200:]), rel=1e-5
@@ -231,8 +231,8 @@ def test_bounds_are_ordered(name, request, digits, binary):
     assert one < many
 
 
-def test_bound_against_a_sum_over_many_independent_draws(digits, trained):
-    """The mean over fresh draws of log p(x|z) + log p(z) - log q(z|x), from the public methods alone."""
+def test_elbo_against_a_sum_over_many_monte_carlo_samples(digits, trained):
+    """The mean of log p(x|z) + log p(z) - log q(z|x), computed from public methods only."""
     X, rng, n_draws = digits[:50], np.random.default_rng(0), 2000
     mean, std = trained.encode_distribution(X)
     bounds = np.zeros(len(X))
@@ -257,7 +257,7 @@ def test_divergence_of_each_component(digits, trained):
 
 def test_collapse_is_warned_of(digits):
     with pytest.warns(
-        UserWarning, match=r"0 of 8 components are in use, of 8 that.*beta smaller than 1000"
+        UserWarning, match=r"0 of 8 components are in use, although 8 could.*beta smaller than 1000"
     ) as caught:
         estimator = _make(beta=1000.0, max_iter=40).fit(digits)
     assert caught[0].filename == __file__
@@ -268,7 +268,7 @@ def test_collapse_is_warned_of(digits):
 
 
 @pytest.mark.parametrize("name", ["trained", "bernoulli"])
-def test_nothing_is_left_to_chance_or_to_the_order_of_rows(name, request, pixels):
+def test_nothing_is_left_to_chance_or_to_the_order_of_samples(name, request, pixels):
     estimator = request.getfixturevalue(name)
     for method in (
         estimator.transform,
@@ -303,7 +303,7 @@ def test_samples_of_the_start_have_pcas_covariance(cancer):
     np.testing.assert_allclose(np.cov(start.sample(40_000, random_state=0).T), expected, atol=0.1)
 
 
-def test_way_between_two_rows(digits, trained):
+def test_way_between_two_samples(digits, trained):
     way = trained.interpolate(digits[0], digits[1].astype(np.float32), n_steps=5)
     assert way.shape == (5, 64)
     np.testing.assert_allclose(way[[0, -1]], trained.reconstruct(digits[:2]), atol=1e-4)
@@ -339,19 +339,19 @@ def test_float32_in_float32_out(digits, trained):
     np.testing.assert_allclose(trained.score_samples(X), trained.score_samples(digits), rtol=1e-3)
 
 
-def test_search_over_depth(digits):
+def test_search_over_n_components(digits):
     search = GridSearchCV(_make(), {"n_components": [1, 8]}, cv=2, error_score="raise").fit(digits)
     assert search.best_params_ == {"n_components": 8}
 
 
-def test_unusual_rows_have_low_scores(digits, trained):
+def test_outliers_have_low_scores(digits, trained):
     rng = np.random.default_rng(0)
     strange = rng.permuted(digits, axis=1)
     scores = trained.score_samples(np.concatenate([digits, strange]))
     assert roc_auc_score(np.repeat([0, 1], 300), -scores) > 0.95
 
 
-def test_contamination_leaves_out_the_rows_of_the_lowest_bound(trained):
+def test_contamination_leaves_out_the_samples_with_the_lowest_elbo(trained):
     rows = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
     rows[[2, 5]] *= 100
     rows.requires_grad_()
@@ -361,8 +361,8 @@ def test_contamination_leaves_out_the_rows_of_the_lowest_bound(trained):
     assert (rows.grad == 0).all(1).nonzero().flatten().tolist() == [2, 5]
 
 
-def test_contamination_leaves_out_rows_at_every_depth_alike(digits):
-    """A code that is cut early has a high loss, whatever its row."""
+def test_contamination_leaves_out_samples_at_every_length_alike(digits):
+    """A short prefix has a high loss for any sample."""
     estimator = _make(16, ordered=True, max_iter=0).fit(digits)
     module, objective = (
         estimator.net_.module_,
@@ -396,7 +396,7 @@ def test_a_refit_forgets_the_density_of_its_start(digits):
     assert refitted.net_.module_.state_dict().keys() == fresh.net_.module_.state_dict().keys()
 
 
-def test_a_rare_cluster_is_not_learnt_where_contamination_says_so(digits, rng):
+def test_a_rare_cluster_is_not_learned_where_contamination_says_so(digits, rng):
     rare = rng.permutation(digits[0]) + rng.normal(size=(15, 64))
     X, is_rare = np.concatenate([digits, rare]), np.repeat([0, 1], [300, 15])
     estimators = (_make(2, max_iter=60, contamination=share) for share in (0.0, 0.1))
@@ -460,7 +460,7 @@ def test_bernoulli_data_without_information(X):
 
 
 @pytest.mark.parametrize("n_rows", [12, 16, 40])
-def test_logistic_start_of_few_rows_is_better_than_independent_columns(n_rows):
+def test_logistic_start_of_few_samples_is_better_than_independent_columns(n_rows):
     rng = np.random.default_rng(0)
     X = (rng.normal(size=(n_rows, 3)) @ rng.normal(size=(3, 40)) > 0).astype(float)
     mean = X.mean(axis=0).clip(1e-3, 1 - 1e-3)
@@ -476,7 +476,7 @@ def test_refit_forgets_the_other_likelihood(pixels):
 # Use
 
 
-def test_way_between_named_rows(digits):
+def test_way_between_named_samples(digits):
     X = pd.DataFrame(digits[:, 10:20], columns=list("abcdefghij"))
     estimator = _make(2).fit(X)
     expected = estimator.interpolate(X.iloc[:1], X.iloc[1:2])
@@ -519,13 +519,13 @@ def test_score_is_comparable_with_other_densities(cancer):
         ({"n_draws": 0}, "n_draws"),
         ({"contamination": 0.6}, "contamination"),
         ({"contamination": -0.1}, "contamination"),
-        ({"n_draws": True}, "n_draws=True is no number"),
+        ({"n_draws": True}, "n_draws=True is a boolean"),
         ({"likelihood": "poisson"}, "likelihood"),
         ({"output_activation": "sigmoid"}, "output_activation"),
         ({"n_components": "spatial"}, "n_components"),
         (
             {"likelihood": "bernoulli"},
-            r"X must lie in \[0, 1\].*reaches from 0 to 16.*MinMaxScaler.*likelihood='gaussian'",
+            r"X must lie in \[0, 1\].*range from 0 to 16.*MinMaxScaler.*likelihood='gaussian'",
         ),
     ],
 )
@@ -536,7 +536,7 @@ def test_bad_parameters(digits, parameters, message):
     assert not [name for name in vars(estimator) if name.endswith("_")]
 
 
-def test_bernoulli_rows_out_of_range(pixels, bernoulli):
+def test_bernoulli_samples_out_of_range(pixels, bernoulli):
     with pytest.raises(ValueError, match=r"X must lie in \[0, 1\]"):
         bernoulli.score(pixels * 1.5)
     with pytest.raises(ValueError, match=r"X_val must lie in \[0, 1\]"):
@@ -551,7 +551,7 @@ def test_bernoulli_rows_out_of_range(pixels, bernoulli):
         (lambda e, X: e.interpolate(X[0], X[1], n_steps=1), "n_steps=1: give an int of at least 2"),
         (
             lambda e, X: e.interpolate(X[0], X[:2]),
-            r"b has shape \(2, 64\): give one row of 64 values",
+            r"b has shape \(2, 64\): give one sample of 64 features",
         ),
         (lambda e, X: e.interpolate(X[0] * np.nan, X[1]), "contains NaN"),
         (

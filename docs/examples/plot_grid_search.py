@@ -1,39 +1,58 @@
 """
-A grid search with progress
-===========================
+Grid search over the number of components
+=========================================
 
-The estimators take scikit-learn's callbacks. A progress bar of the search then shows candidates, folds and epochs, and a
-monitor scores the estimator after each epoch.
+R² increases with the number of components, so it cannot choose the number.
+The score of a downstream classifier can. The estimators take scikit-learn's
+callbacks: a progress bar shows how far the search is, and a monitor scores the
+autoencoder after each epoch.
 """
 
 # %%
-# Two lengths of the code, each with a classifier behind it. In a terminal, the bars move.
+# Four numbers of components, each followed by a classifier. In a terminal,
+# the bars move.
 import matplotlib.pyplot as plt
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skae import AutoencoderTransformer, reconstruction_score
 
 X, y = load_digits(return_X_y=True)
+sizes = [2, 4, 8, 16]
 monitor = ScoringMonitor(scoring={"r2": reconstruction_score})
-autoencoder = AutoencoderTransformer(max_iter=10, random_state=0).set_callbacks(monitor)
-pipeline = make_pipeline(autoencoder, LogisticRegression(max_iter=5000))
-search = GridSearchCV(pipeline, {"autoencodertransformer__n_components": [4, 16]}, cv=2)
-search.set_callbacks(ProgressBar(max_propagation_depth=2)).fit(X, y)
+autoencoder = AutoencoderTransformer(max_iter=10, random_state=0)
+pipeline = make_pipeline(
+    autoencoder.set_callbacks(monitor),
+    StandardScaler(),
+    LogisticRegression(max_iter=1000),
+)
+search = GridSearchCV(
+    pipeline, {"autoencodertransformer__n_components": sizes}, cv=2
+)
+search.set_callbacks(ProgressBar(max_propagation_depth=1)).fit(X, y)
 print(search.best_params_, round(search.best_score_, 3))
 
 # %%
-# R² of the rows of each fit after each epoch: of two candidates in two folds, and of the best one on all rows.
+# On the left R² of the training samples of the first fold after each epoch,
+# on the right the accuracy of the classifier in both folds.
 logs = monitor.get_logs().data_as_pandas
 epochs = logs[logs["task_name"].eq("epoch")].sort_values("task_id")
-figure, ax = plt.subplots(layout="constrained")
-labels = ["4, fold 1", "4, fold 2", "16, fold 1", "16, fold 2", "16, all rows"]
-for label, marker, (_, fit) in zip(
-    labels, "os^Dv", epochs.groupby("parent_task_id_path"), strict=True
-):
-    ax.plot(fit["task_id"] + 1, fit["r2"], marker=marker, label=label)
-ax.set(xlabel="epoch", ylabel="R²")
-ax.legend(title="components")
+fits = [fit for _, fit in epochs.groupby("parent_task_id_path")]
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(7, 3.4), layout="constrained"
+)
+for size, fit in zip(sizes, fits[::2], strict=False):
+    left.plot(fit["task_id"] + 1, fit["r2"], marker=".", label=size)
+left.set(xlabel="epoch", ylabel="R² of the reconstruction", ylim=(0, 1))
+left.legend(title="components", loc="lower right", ncols=2)
+for fold in range(2):
+    accuracy = search.cv_results_[f"split{fold}_test_score"]
+    right.plot(sizes, accuracy, marker="o", label=f"fold {fold + 1}")
+right.set_xscale("log", base=2)
+right.set_xticks(sizes, sizes)
+right.set(xlabel="components", ylabel="accuracy of the classifier")
+_ = right.legend()

@@ -1,26 +1,28 @@
 """
-Reading a saved model
-=====================
+Saving and loading a fitted estimator
+=====================================
 
-A fitted estimator is arrays and sizes: its file holds neither the rows that it was trained on nor the state of the
-optimiser, and opens on a machine without the GPU that it was fitted on.
+A fitted estimator is saved as arrays and sizes. The file holds neither the
+training samples nor the state of the optimizer. An estimator that was fitted
+on a GPU loads on a machine without one.
 """
 
 # %%
-# skops reads a file without running what it may hold, and asks which types to trust: those of skae are its own. `pickle` and
-# `joblib` do too, for files that you trust as a whole.
+# skops loads a file without running code that it may contain, and asks which
+# types to trust; those that it lists are skae's own. `pickle` and `joblib`
+# work too, for files that you trust as a whole.
 from pathlib import Path
 from tempfile import mkdtemp
 
+import matplotlib.pyplot as plt
 import skops.io
 from sklearn.datasets import load_digits
 
 from skae import AutoencoderTransformer, LossCurveDisplay
 
 X = load_digits(as_frame=True).data
-autoencoder = (
-    AutoencoderTransformer(8, max_iter=30, random_state=0).set_output(transform="pandas").fit(X)
-)
+autoencoder = AutoencoderTransformer(8, max_iter=30, random_state=0)
+autoencoder.set_output(transform="pandas").fit(X)
 path = Path(mkdtemp()) / "autoencoder.skops"
 skops.io.dump(autoencoder, path)
 
@@ -28,11 +30,12 @@ types = skops.io.get_untrusted_types(file=path)
 print(types)
 
 # %%
-# What was read does as what was written, and is written smaller than the rows that it was trained on.
-restored = skops.io.load(path, trusted=types)
-assert restored.transform(X).equals(autoencoder.transform(X))
-print(restored.transform(X).head(3).round(2))
+# The loaded estimator returns the same codes, as a DataFrame.
+loaded = skops.io.load(path, trusted=types)
+assert loaded.transform(X).equals(autoencoder.transform(X))
+print(loaded.transform(X).iloc[:3, :3].round(2))
 
 # %%
-# How it was trained is in the file too.
-figure = LossCurveDisplay.from_estimator(restored).figure_
+# The file also holds how the estimator was trained.
+figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+_ = LossCurveDisplay.from_estimator(loaded, ax=ax)

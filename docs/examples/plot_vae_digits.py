@@ -1,13 +1,15 @@
 """
-New digits, and a walk between two
-==================================
+Generative modeling: new digits, and interpolation between two
+==============================================================
 
-A variational autoencoder is a density of the data, and a generator: codes drawn from a standard normal distribution become
-new images. Its score is a lower bound of the log density of held-out images, in nats. At epoch 0 it equals that of PCA.
+A variational autoencoder is a density, and a generator of new samples. Its
+score is the evidence lower bound (ELBO) on the mean log-density of held-out
+samples, in nats. At epoch 0 it equals that of probabilistic PCA.
 """
 
 # %%
-# The same number of components for all three densities.
+# PCA and the autoencoder have the same number of components. ``max_iter=0``
+# is the autoencoder at epoch 0.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -18,28 +20,32 @@ from sklearn.pipeline import make_pipeline
 from skae import VAETransformer
 
 X = load_digits().data
-X, held_out = X[:1400], X[1400:]
+X, X_test = X[:1400], X[1400:]
 pca = PCA(16).fit(X)
+start = VAETransformer(16, max_iter=0, random_state=0).fit(X)
 vae = VAETransformer(16, max_iter=50, n_draws=4, random_state=0).fit(X)
 scores = {
-    "PCA": pca.score(held_out),
-    "skae at epoch 0": vae.baseline_score_,
-    "skae": vae.score(held_out),
+    "PCA": float(pca.score(X_test)),
+    "skae at epoch 0": float(start.score(X_test)),
+    "skae": float(vae.score(X_test)),
 }
-print({name: round(float(score), 1) for name, score in scores.items()})
+print({name: round(score, 1) for name, score in scores.items()})
 
 # %%
-# Above, what the densities make up: a mixture of ten Gaussians on the codes of PCA stands beside the autoencoder. Below, the
-# way from a 0 to a 9 in the code, and along a straight line of pixels.
+# New samples, with a mixture of ten Gaussians on the components of PCA for
+# comparison. Both are shown without the noise of the pixels: `sample` returns
+# the mean that each code decodes to. `interpolate` walks between the codes of
+# two digits; the last line mixes their pixels instead. scikit-learn's mixture
+# returns its samples sorted by component, hence the permutation.
 mixture = make_pipeline(PCA(16), GaussianMixture(10, random_state=0)).fit(X)
+codes = np.random.default_rng(0).permutation(mixture[1].sample(200)[0])
 rows = {
-    "PCA + mixture": mixture[0].inverse_transform(mixture[1].sample(12)[0][::-1]),
-    "skae": vae.sample(12, random_state=0),
-    "skae, more": vae.sample(12, random_state=1),
-    "0 to 9, skae": vae.interpolate(X[0], X[9], n_steps=12),
-    "0 to 9, pixels": np.linspace(X[0], X[9], 12),
+    "PCA + mixture": mixture[0].inverse_transform(codes[:10]),
+    "skae": vae.sample(10, random_state=0),
+    "0 to 9 in codes": vae.interpolate(X[0], X[9], n_steps=10),
+    "0 to 9 in pixels": np.linspace(X[0], X[9], 10),
 }
-figure, grid = plt.subplots(len(rows), 12, figsize=(10, 4), layout="constrained")
+figure, grid = plt.subplots(4, 10, figsize=(7, 3), layout="constrained")
 for axes, (name, shown) in zip(grid, rows.items(), strict=True):
     axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for ax, image in zip(axes, shown, strict=True):

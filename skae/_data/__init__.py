@@ -1,1 +1,4 @@
-"""What is known of the data: moments, units, bounds, splits and datasets. No torch modules."""
+"""The data: sources, moments, standardization, bounds, corruptions, splits and datasets.
+
+No torch module is defined here.
+"""

@@ -1,16 +1,16 @@
-"""Bounds of the output: which sides of which features the training data show to be a bound.
+"""Bounds of the output, detected in the training data.
 
-Most pixels of an image sit exactly on black or white. An output beyond such a bound is no error
-once it is clipped, so a clipped network need not spend itself on flat background. A column with a
-heavy tail has a largest value too, but new samples lie beyond it: there, clipping would cost more
-than it gains.
+Most pixels of an image are exactly black or white. An output beyond such a bound costs nothing once
+it is clipped, so a network with clipped output spends no capacity on flat background. A feature
+with a heavy tail has a largest value, too, but new samples exceed it: clipping there would raise
+the error.
 """
 
 import numpy as np
 
-MIN_FRACTION = 0.05  # of the samples that sit exactly on a bound, for it to be one
-MIN_SAMPLES = 5  # of them, so that one sample among twenty is no bound
-MIN_SHARED = 0.5  # of the features that share an extreme, for it to bound them all
+MIN_FRACTION = 0.05  # least fraction of the samples that lie exactly on a bound
+MIN_SAMPLES = 5  # least number of them, so that one sample among twenty does not make a bound
+MIN_SHARED = 0.5  # least fraction of the features with the same extreme, for it to bound them all
 
 
 def bounds(moments, *, everywhere=False):
@@ -19,12 +19,15 @@ def bounds(moments, *, everywhere=False):
     Parameters
     ----------
     moments : skae._data.moments.Moments
+        Moments of the training samples.
     everywhere : bool, default=False
-        Take the range of the training data for every feature, whether it looks like a bound or not.
+        Whether to bound every feature by its range in the training data, without a look at how
+        many samples lie on its ends.
 
     Returns
     -------
     lower, upper : ndarray of shape (n_features,), float64
+        Bounds in the units of X.
     """
     low, high = moments.low, moments.high
     if everywhere:

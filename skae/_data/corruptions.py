@@ -1,8 +1,8 @@
-"""Corruptions: what happens to the input of a denoising autoencoder in training.
+"""Corruptions of the input of a denoising autoencoder in training.
 
-A corruption is called with samples in the units of X and a generator, and returns corrupted ones.
-``joint_moments`` says how corrupted and clean samples vary together, which the linear start is
-computed from: by formula where the class has one, else from corrupted samples.
+A corruption is called with samples in the units of X and a random generator, and returns corrupted
+samples. Its ``joint_moments``, from which the linear model at the start of training is computed,
+follow from a formula where the class has one, and otherwise from corrupted samples.
 """
 
 import math
@@ -15,23 +15,23 @@ from sklearn.utils import gen_batches
 
 from skae._data.moments import add_products, mirrored, one_blas_thread
 
-# Corrupted samples for each feature that joint moments are computed from where there is no formula;
-# and the most that are made of one sample.
+# Joint moments without a formula are computed from at least this many corrupted samples for each
+# feature, but from no more than this many of the same sample.
 _MIN_SAMPLES_PER_FEATURE, _MAX_DRAWS = 20, 20
-_MIN_DRAWS_FOR_CLIPPED = 3  # fewer take less time than the formula of clipped noise
-_FAR = 40.0  # standard deviations, beyond which a normal density is zero in float64
+_MIN_DRAWS_FOR_CLIPPED = 3  # with fewer, sampling is faster than the formula of clipped noise
+_FAR = 40.0  # standard deviations beyond which a normal density is zero in float64
 
 
 @dataclass(frozen=True)
 class JointMoments:
-    """How corrupted and clean samples, or measured pairs, vary together.
+    """Means and cross products of corrupted and clean samples, or of given pairs of them.
 
     Parameters
     ----------
     mean, target_mean : ndarray of shape (n_features,) and (n_outputs,)
-        Of the corrupted and of the clean samples.
+        Means of the corrupted and of the clean samples.
     scatter : ndarray of shape (n_features, n_features), or None
-        Of the corrupted samples; see :class:`skae._data.moments.Moments`.
+        Scatter matrix of the corrupted samples; see :class:`skae._data.moments.Moments`.
     cross : ndarray of shape (n_outputs, n_features), or None
         Sums of products of deviations of the clean and of the corrupted samples.
     """
@@ -43,11 +43,14 @@ class JointMoments:
 
     @classmethod
     def of(cls, pairs, *, cross):
-        """Joint moments of an iterable of corrupted and clean samples, each looked at once; sums of products where asked."""
+        """Joint moments of an iterable of pairs of corrupted and clean samples, in one pass.
+
+        Sums of products are computed only where `cross` is true.
+        """
         n, sums, scatter, products, references = 0, [0.0, 0.0], None, 0.0, None
         for pair in pairs:
-            # Deviations from the means of the first samples, which are near those of all: nothing
-            # cancels later.
+            # Subtract the means of the first pair, which are close to those of all samples: so the
+            # sums lose no digits to cancellation.
             references = references or [np.mean(part, axis=0, dtype=np.float64) for part in pair]
             inputs, outputs = (
                 part - reference for part, reference in zip(pair, references, strict=True)
@@ -72,22 +75,23 @@ class JointMoments:
 
 
 class Corruption(ABC):
-    """What a corruption can do."""
+    """Base class of corruptions."""
 
     @abstractmethod
     def __call__(self, X, rng):
-        """Corrupted samples.
+        """Corrupt samples.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            In the units of the data. Not to be written to.
+            Samples in the units of X, which must not be modified.
         rng : numpy.random.Generator
+            Source of random numbers.
 
         Returns
         -------
         X_corrupted : ndarray of shape (n, n_features)
-            An array of the caller's own.
+            New array, which the caller may modify.
         """
 
     def joint_moments(self, moments, chunks, rng, *, cross):
@@ -96,16 +100,19 @@ class Corruption(ABC):
         Parameters
         ----------
         moments : skae._data.moments.Moments
-            Of the clean samples, with a scatter for the corruptions of `FORMULAS`.
+            Moments of the clean samples. For the corruptions in `FORMULAS`, they have a scatter
+            matrix where `cross` is true.
         chunks : iterable of ndarray
-            The clean samples. A formula need not look at them.
+            The clean samples, which most formulas do not read.
         rng : numpy.random.Generator
+            Source of random numbers.
         cross : bool
-            Whether to sum products.
+            Whether to compute sums of products.
 
         Returns
         -------
         joint : JointMoments
+            Joint moments.
         """
         n_draws = _n_draws(moments) if cross else 1
         return JointMoments.of(
@@ -115,13 +122,14 @@ class Corruption(ABC):
 
 @dataclass(frozen=True)
 class GaussianNoise(Corruption):
-    """Noise of one standard deviation, clipped to bounds.
+    """Gaussian noise with the same standard deviation for all features, clipped to bounds.
 
     Parameters
     ----------
     std : float
+        Standard deviation in the units of X.
     lower, upper : ndarray of shape (n_features,)
-        Infinite where there is no bound.
+        Bounds of the noisy values, infinite where there is none.
     """
 
     std: float
@@ -146,7 +154,7 @@ class GaussianNoise(Corruption):
         def expected():
             for X in chunks:
                 mean = X.astype(np.float64)
-                for batch in gen_batches(len(X), 64):  # as much as stays in the processor's cache
+                for batch in gen_batches(len(X), 64):  # small enough for the processor's cache
                     mean[batch, is_bounded], variances = self._clipped(mean[batch], is_bounded)
                     variance[is_bounded] += variances.sum(axis=0)
                 yield mean, X
@@ -158,7 +166,7 @@ class GaussianNoise(Corruption):
     def _clipped(self, X, is_bounded):
         """Mean and variance of each noisy value of the features with a bound."""
         X = X[:, is_bounded]
-        # The noise that ends at a bound, which is far away where there is none.
+        # Standardized distances to the bounds, limited to where the density is not yet zero.
         a, b = ((limit[is_bounded] - X) / self.std for limit in (self.lower, self.upper))
         a, b = a.clip(min=-_FAR), b.clip(max=_FAR)
         below, above = ndtr(a), ndtr(-b)
@@ -170,13 +178,14 @@ class GaussianNoise(Corruption):
 
 @dataclass(frozen=True)
 class Replacement(Corruption):
-    """A fraction of the features of each sample, one half of it set to one value and the other half to another.
+    """Replacement of random features of each sample by one of two values, with equal probability.
 
     Parameters
     ----------
     fraction : float
+        Probability that a value is replaced.
     low, high : ndarray of shape (n_features,)
-        The same for masking.
+        Values that each feature is replaced by. For masking, they are equal.
     """
 
     fraction: float
@@ -190,7 +199,8 @@ class Replacement(Corruption):
         return corrupted
 
     def joint_moments(self, moments, chunks, rng, *, cross):
-        # With a = low - mean and b = high - mean, a replaced deviation is a or b whatever it was.
+        # A deviation from the mean becomes a = low - mean or b = high - mean, whatever it was.
+        # Differences that are only rounding count as zero.
         n, q = moments.n_samples, self.fraction
         rounding = (
             8 * np.finfo(np.float64).eps * np.maximum(np.abs(moments.low), np.abs(moments.high))
@@ -204,13 +214,14 @@ class Replacement(Corruption):
 
 @dataclass(frozen=True)
 class Erasure(Corruption):
-    """A rectangle of each image, up to four times as long as it is wide.
+    """Erasure of a random rectangle of each image, up to four times as long as it is wide.
 
     Parameters
     ----------
     fraction : float
-        Of the area of the image.
+        Area of the rectangle as a fraction of the image.
     fill : ndarray of shape (n_features,)
+        Values that the erased pixels get.
     image_shape : tuple of int
         Height, width and channels.
     """
@@ -222,7 +233,7 @@ class Erasure(Corruption):
     def __call__(self, X, rng):
         height, width, n_channels = self.image_shape
         draws = rng.random((3, len(X)))
-        # Else one side is longer than the image.
+        # A more elongated rectangle would be longer than the image.
         widest = min(1.0, -math.log2(self.fraction)) if self.fraction > 0 else 1.0
         ratio = np.exp2(widest * (2 * draws[0] - 1))
         rows = _interval(height, height * np.sqrt(self.fraction * ratio), draws[1])
@@ -235,13 +246,14 @@ class Erasure(Corruption):
 
 @dataclass(frozen=True)
 class Function(Corruption):
-    """A user's function ``(X, random_state) -> X_corrupted`` of float64 arrays.
+    """Corruption by a function of the user, ``(X, random_state) -> X_corrupted``, in float64.
 
     Parameters
     ----------
     function : callable
+        Function that returns an array of the same shape.
     image_shape : tuple of int or None
-        Of the images that the function takes; None gives it flat samples.
+        Shape of the images that the function takes. With None, it takes flat samples.
     """
 
     function: object
@@ -254,7 +266,8 @@ class Function(Corruption):
         name = getattr(self.function, "__name__", repr(self.function))
         if corrupted.shape != shape:
             raise ValueError(
-                f"corruption={name} made {corrupted.shape} of an array of shape {shape}: return one of the same shape."
+                f"corruption={name} returned an array of shape {corrupted.shape} for an array of"
+                f" shape {shape}: return an array of the same shape."
             )
         if not np.isfinite(corrupted).all():
             raise ValueError(f"corruption={name} returned NaN or infinity: return finite values.")
@@ -263,18 +276,18 @@ class Function(Corruption):
 
 @dataclass(frozen=True)
 class Ranges:
-    """What corruptions are made from, in the units of X.
+    """Values of the features that corruptions use, in the units of X.
 
     Parameters
     ----------
     lower, upper : ndarray of shape (n_features,)
         Bounds that additive noise stays within, infinite where there is none.
     low, high : ndarray of shape (n_features,)
-        The ends of the range of each feature.
+        Ends of the range of each feature.
     fill : ndarray of shape (n_features,)
-        What a feature without information has.
+        Value of a masked or erased feature: zero where its range includes zero, else its mean.
     image_shape : tuple of int or None
-        Height, width and channels.
+        Height, width and channels; None for samples that are not images.
     """
 
     lower: np.ndarray
@@ -286,7 +299,7 @@ class Ranges:
 
     @classmethod
     def of(cls, moments, lower, upper, image_shape):
-        """Those of samples of these moments."""
+        """Ranges of samples with these moments and bounds."""
         return cls(
             lower=np.broadcast_to(lower, moments.mean.shape).astype(np.float64),
             upper=np.broadcast_to(upper, moments.mean.shape).astype(np.float64),
@@ -297,21 +310,35 @@ class Ranges:
         )
 
 
-# Each makes a corruption from the noise level and the ranges of the data.
+# Functions that make a corruption from the noise level and the ranges of the data.
 CORRUPTIONS = {
     "erase": lambda level, ranges: Erasure(level, ranges.fill, ranges.image_shape),
     "gaussian": lambda level, ranges: GaussianNoise(level, ranges.lower, ranges.upper),
     "masking": lambda level, ranges: Replacement(level, ranges.fill, ranges.fill),
     "salt_and_pepper": lambda level, ranges: Replacement(level, ranges.low, ranges.high),
 }
-# Those whose noise level is a fraction of the features or of the area, and those with a formula for
-# their joint moments.
+# Corruptions whose noise level is a fraction, of the features or of the area of an image; and those
+# with a formula for their joint moments.
 FRACTIONAL = frozenset({"erase", "masking", "salt_and_pepper"})
 FORMULAS = frozenset({"gaussian", "masking", "salt_and_pepper"})
 
 
 def _independent(moments, shift, factor, added, cross):
-    """Joint moments where each deviation keeps its value by that factor and gets noise of its own."""
+    """Joint moments where each deviation from the mean is scaled and gets independent noise.
+
+    Parameters
+    ----------
+    moments : skae._data.moments.Moments
+        Moments of the clean samples.
+    shift : ndarray of shape (n_features,)
+        Difference that the corruption makes to the mean.
+    factor : float
+        Factor of the deviations.
+    added : ndarray of shape (n_features,)
+        Sums of squares that the noise adds to the diagonal of the scatter matrix.
+    cross : bool
+        Whether to compute sums of products.
+    """
     if not cross:
         return JointMoments(moments.mean + shift, moments.mean, None, None)
     scatter = factor**2 * moments.scatter
@@ -320,14 +347,17 @@ def _independent(moments, shift, factor, added, cross):
 
 
 def _n_draws(moments):
-    """Number of times that each sample is corrupted where joint moments are computed from corrupted samples."""
+    """Number of corrupted copies of each sample that joint moments without a formula need."""
     return min(
         _MAX_DRAWS, math.ceil(_MIN_SAMPLES_PER_FEATURE * len(moments.mean) / moments.n_samples)
     )
 
 
 def _interval(size, length, where):
-    """Which of `size` pixels lie in an interval of that length, at a place in [0, 1) of where it can be; (n, size)."""
+    """Mask (n, size) of the pixels inside n intervals along one side of an image.
+
+    Each interval has a length, and a place between 0 and 1, from the start of the side to its end.
+    """
     length = np.minimum(np.rint(length), size)
     start = np.floor(where * (size - length + 1))
     pixels = np.arange(size)

@@ -1,22 +1,23 @@
-"""Datasets: batches in the network's units, of which no second copy of the data is made."""
+"""Datasets: batches in the network's units, standardized as they are read, without a copy of X."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-# Samples that are fetched together, at least a batch: small batches share the fixed cost.
+# Samples that are read and standardized together, which spreads the fixed cost over small batches.
 PREFETCH = 1024
 
 
 class Batch(NamedTuple):
-    """What a gradient step, or a part of the validation, works on.
+    """A batch, of training samples or of the validation set.
 
     Parameters
     ----------
     input : Tensor of shape (n, n_features)
+        Samples.
     target : Tensor of shape (n, n_outputs)
-        What the samples are to be reconstructed as.
+        What the samples should be reconstructed as.
     """
 
     input: torch.Tensor
@@ -24,18 +25,20 @@ class Batch(NamedTuple):
 
 
 class SampleDataset(torch.utils.data.Dataset):
-    """Some samples of a source, standardized, in float32.
+    """Standardized samples of a source, in float32.
 
     Parameters
     ----------
     source : skae._data.sources.ArraySource
+        Samples.
     standardizer, target_standardizer : skae._data.standardizer.Standardizer
-        Of the samples and of what they are to be reconstructed as.
+        Standardizers of the samples and of their targets.
     device : torch.device
+        Device of the batches.
     positions : ndarray of int, default=None
-        Positions in the source; None takes all.
+        Positions of the samples in the source. With None, all of them are in the dataset.
     target : skae._data.sources.ArraySource, default=None
-        What the samples are to be reconstructed as; None are the samples themselves.
+        What the samples should be reconstructed as. With None, it is the samples themselves.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class SampleDataset(torch.utils.data.Dataset):
         return len(self.source) if self.positions is None else len(self.positions)
 
     def __getitem__(self, index):
-        """A batch of the samples at those places of the dataset, an int, a slice or an array."""
+        """Batch of the samples at an index of the dataset: an int, a slice or an array."""
         positions = np.atleast_1d(
             (np.arange(len(self.source)) if self.positions is None else self.positions)[index]
         )
@@ -62,16 +65,20 @@ class SampleDataset(torch.utils.data.Dataset):
         return Batch(inputs, inputs if targets is None else targets)
 
     def batches(self, size, rng=None):
-        """Yield batches of that many samples, in order or shuffled by an rng, differently at each pass.
+        """Yield batches.
 
         Parameters
         ----------
         size : int
+            Number of samples in a batch; the last one may be smaller.
         rng : numpy.random.Generator, default=None
+            Generator that shuffles the samples, differently in each pass. With None, they keep
+            their order.
 
         Yields
         ------
         batch : Batch
+            Samples and targets.
         """
         corruption_rng = self._corruption_rng(rng)
         for positions, X in self.source.batches(
@@ -82,15 +89,15 @@ class SampleDataset(torch.utils.data.Dataset):
             yield from map(Batch, inputs, inputs if targets is None else targets)
 
     def targets(self):
-        """Yield what the samples are to be reconstructed as, a batch after the other, in order."""
+        """Yield batches of the targets, in order."""
         for positions, X in self.source.batches(PREFETCH, positions=self.positions):
             yield self._to_tensor(self.target_standardizer, self._target_of(positions, X))
 
     def _corruption_rng(self, rng):
-        """What a pass, shuffled by an rng or not, is corrupted by."""
+        """Generator of the corruption in one pass, where `rng` is that of the shuffling or None."""
 
     def _fetch(self, positions, X, corruption_rng):
-        """Inputs and targets; targets of None are the inputs."""
+        """Standardized inputs and targets; targets of None stand for the inputs."""
         target = self._target_of(positions, X)
         if target is X and self.target_standardizer is self.standardizer:
             return self._to_tensor(self.standardizer, X), None
@@ -102,29 +109,31 @@ class SampleDataset(torch.utils.data.Dataset):
 
     def _to_tensor(self, standardizer, X):
         u = standardizer.transform_in_place(X)
-        # Cast first: not every device has float64.
+        # Cast before the transfer: not every device supports float64.
         return torch.from_numpy(u).to(torch.float32).to(self.device)
 
 
 class CorruptedDataset(SampleDataset):
-    """Samples that are corrupted as they are fetched, in the units of X, with the clean ones as their target.
+    """Samples that are corrupted as they are read, with the clean samples as their targets.
 
-    A shuffled pass, as one of training is, has another corruption than those before it. Passes in
-    order all have the same.
+    Each shuffled pass, as in training, has a new corruption. Passes in order, as in validation, all
+    have the same.
 
     Parameters
     ----------
     *args, **kwargs
-        Of :class:`SampleDataset`.
+        Parameters of :class:`SampleDataset`.
     corruption : skae._data.corruptions.Corruption
+        Corruption of samples in the units of X.
     seed : sequence of int
+        Seed of the corruption.
     """
 
     def __init__(self, *args, corruption, seed, **kwargs):
         super().__init__(*args, **kwargs)
         self.corruption = corruption
         self._seed = seed
-        self._n_shuffled = 0  # passes
+        self._n_shuffled = 0  # number of shuffled passes so far
 
     def _corruption_rng(self, rng):
         self._n_shuffled += rng is not None

@@ -1,4 +1,7 @@
-"""Moments: what one pass over the samples finds out about their features, mergeable over any parts of the samples."""
+"""Moments: a summary of the features that takes one pass over the samples.
+
+The moments of parts of the samples can be merged.
+"""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,32 +12,33 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 from threadpoolctl import ThreadpoolController
 
-_ROUNDING = 1e-12  # of a sum of squares, that a difference of two may be without being a variance
+_ROUNDING = 1e-12  # least difference of sums of squares, relative to them, that is not rounding
 _EPS = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Summary of samples.
+    """Summary of samples, which can be merged with that of other samples [1]_.
 
     Parameters
     ----------
     n_samples : int
+        Number of samples.
     mean : ndarray of shape (n_features,), float64
-        Exactly the value of a feature that does not vary.
+        Mean of each feature; for a constant feature, exactly its value.
     squares : ndarray of shape (n_features,), float64
         Sums of squared deviations from the mean.
     scatter : ndarray of shape (n_features, n_features), float64, or None
-        Sums of products of deviations from the mean; None where only their diagonal was asked for.
+        Sums of products of deviations from the mean; None where only `squares` was computed.
     low, high : ndarray of shape (n_features,)
         Smallest and largest value of each feature.
     n_low, n_high : ndarray of int of shape (n_features,)
-        Number of samples that have them.
+        Number of samples with exactly the smallest and the largest value.
 
     References
     ----------
-    .. [1] T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for Computing the Sample Variance: Analysis and
-       Recommendations", The American Statistician 37, 242-247, 1983.
+    .. [1] Chan, T. F., Golub, G. H. and LeVeque, R. J. "Algorithms for Computing the Sample
+       Variance: Analysis and Recommendations". The American Statistician 37, 242-247, 1983.
        :doi:`10.1080/00031305.1983.10483115`
     """
 
@@ -49,26 +53,27 @@ class Moments:
 
     @classmethod
     def of(cls, chunks, *, cross):
-        """Moments of the samples in an iterable of arrays of shape (n, n_features), each looked at once.
+        """Moments of the samples in all chunks, in one pass.
 
         Parameters
         ----------
-        chunks : iterable of ndarray
+        chunks : iterable of ndarray of shape (n, n_features)
+            Samples.
         cross : bool
-            Whether to sum the products of different features, too.
+            Whether to compute the scatter matrix.
         """
         total, scatter, space = None, None, np.empty((0, 0))
-        # Values that overflow are refused later.
+        # The standardizer raises an error for values that overflow here.
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             for chunk in chunks:
                 n, n_features = chunk.shape
-                # Memory that is used again: to get more takes as long as the sums.
+                # Reuse memory for the deviations: to allocate it takes as long as the sums.
                 if len(space) <= n:
                     space = np.empty((n + 1, n_features))
                 part = cls._of_chunk(chunk, space[:n], with_squares=not cross)
                 if cross:
-                    # The rank-one term of a merge is one more sample: so no matrix is made for each
-                    # chunk.
+                    # A merge adds a rank-one term to the scatter. As one more sample of the chunk,
+                    # it needs no matrix of its own.
                     space[n] = 0 if total is None else _jump(total, part)
                     scatter = add_products(scatter, space[: n + 1])
                 total = part if total is None else total.merge(part)
@@ -80,16 +85,19 @@ class Moments:
 
     @classmethod
     def _of_chunk(cls, chunk, deviations, with_squares):
-        """Moments without scatter of a chunk, whose deviations from its mean are left in a float64 array."""
+        """Moments of a chunk without scatter.
+
+        The float64 array `deviations` is filled with the deviations from the mean.
+        """
         low, high = chunk.min(axis=0), chunk.max(axis=0)
-        # In float64 whatever the dtype is: float32 loses noise that is far below the signal.
+        # Compute in float64, since float32 would lose noise that is far below the signal.
         deviations[...] = chunk
         mean = np.where(low == high, low, deviations.mean(axis=0))
         deviations -= mean
         squares = (
             np.einsum("ij,ij->j", deviations, deviations) if with_squares else np.zeros(len(mean))
         )
-        # In 32 bits, which takes half the time.
+        # Count in 32 bits, which takes half the time of 64.
         counts = (
             (chunk == extreme).sum(axis=0, dtype=np.uint32).astype(np.int64)
             for extreme in (low, high)
@@ -97,7 +105,7 @@ class Moments:
         return cls(len(chunk), mean, squares, None, low, high, *counts)
 
     def merge(self, other):
-        """Moments of the samples of both."""
+        """Moments of these samples and others together."""
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         jump = _jump(self, other)
         n_samples = self.n_samples + other.n_samples
@@ -116,10 +124,11 @@ class Moments:
         )
 
     def without(self, part):
-        """Moments of the other samples, where `part` are those of some of these; the extremes stay those of all.
+        """Moments without some of the samples, whose moments are `part`.
 
-        A feature that does not vary but in the part has no more variance than rounding leaves: it
-        gets none. Its mean is its value to rounding.
+        The smallest and largest values remain those of all samples. A feature that varies only
+        within the part is left with a variance of rounding errors, which is set to zero; its mean
+        equals its value up to rounding.
         """
         n_samples = self.n_samples - part.n_samples
         mean = self.mean + (self.mean - part.mean) * (part.n_samples / n_samples)
@@ -144,19 +153,25 @@ class Moments:
 
 
 def _jump(a, b):
-    """What the difference of two means adds to the scatter of the union, as one deviation."""
+    """Deviation whose outer product a merge adds to the scatter, as the two means differ."""
     return (b.mean - a.mean) * np.sqrt(a.n_samples / (a.n_samples + b.n_samples) * b.n_samples)
 
 
 def add_products(scatter, deviations):
-    """Add ``deviations.T @ deviations`` to the upper triangle of a matrix, in place; None is a matrix of zeros."""
+    """Add ``deviations.T @ deviations`` to the upper triangle of a matrix, in place.
+
+    A scatter of None stands for a matrix of zeros.
+    """
     if scatter is None:
         return dsyrk(1.0, deviations.T)
     return dsyrk(1.0, deviations.T, 1.0, scatter, overwrite_c=1)
 
 
 def mirrored(scatter):
-    """The matrix of which the upper triangle is given, in place: a whole triangle at once would be two more matrices."""
+    """Copy the upper triangle of a matrix to the lower one, in place.
+
+    It is copied row by row, as a whole triangle at once would need two more matrices.
+    """
     for i in range(1, len(scatter)):
         scatter[i, :i] = scatter[:i, i]
     return scatter
@@ -164,10 +179,11 @@ def mirrored(scatter):
 
 @contextmanager
 def one_blas_thread():
-    """Let numpy and scipy compute with one thread meanwhile: more would spin on and slow down the first batches.
+    """Context manager in which the BLAS of numpy and scipy uses one thread.
 
-    The number is one of the whole process. Of several threads that are in here, the first sets it
-    and the last restores it: each for itself would restore what another has set.
+    Further threads would keep spinning afterwards and slow down the first batches. The number of
+    threads belongs to the whole process. Where several threads are in the context, the first one
+    sets the number and the last one restores it: otherwise one could restore what another has set.
     """
     with _LOCK:
         if not _INSIDE:
@@ -184,7 +200,7 @@ def one_blas_thread():
 
 
 _LOCK = Lock()
-_INSIDE = []  # the limiter, and None for each further thread
+_INSIDE = []  # an entry for each thread in the context: the limiter, then None for the others
 
 
 @cache

@@ -1,12 +1,13 @@
 """Sources: samples that are read a chunk or a batch at a time.
 
-A source has `shape`, `dtype` and a length, and gives its samples by
+A source has a `shape`, a `dtype` and a length, and its samples are read by
 
-- ``chunks(size)``: consecutive samples, in order, each once; not to be written to,
-- ``batches(size, rng, positions)``: positions and samples of some, shuffled where there is an rng,
-- ``take(positions)``: the samples at those positions; like those of batches, an array of the
-  reader's own,
-- ``to_array()``: all of them in one array, for a solver that needs them together.
+- ``chunks(size)``: consecutive samples in order, each once, which must not be modified;
+- ``batches(size, rng, positions)``: pairs of positions and samples, shuffled if `rng` is given, of
+  all samples or those at `positions`;
+- ``take(positions)``: the samples at these positions. Like the samples of batches, they are a new
+  array, which may be modified;
+- ``to_array()``: all samples in one array, for a solver that needs them at once.
 """
 
 import numpy as np
@@ -15,15 +16,16 @@ from sklearn.utils import gen_batches
 from skae._data.moments import Moments
 from skae._data.splitting import hash_samples
 
-CHUNK_SIZE = 1024  # samples that are read together where nothing else decides
+CHUNK_SIZE = 1024  # default number of samples in a chunk
 
 
 class ArraySource:
-    """Samples of an array in memory, of any memory layout.
+    """Samples of an array in memory.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
+        Array of any memory layout.
     """
 
     def __init__(self, X):
@@ -45,7 +47,7 @@ class ArraySource:
             yield order[batch], self.take(order[batch])
 
     def take(self, positions):
-        # `X.take` would copy the whole of X first where X is not C-contiguous.
+        # `X.take` would first copy all of X where it is not C-contiguous.
         if self._X.flags.c_contiguous:
             return self._X.take(positions, axis=0)
         if self._X.flags.f_contiguous:
@@ -57,19 +59,23 @@ class ArraySource:
 
 
 def measure(source, *, cross, hashed=False):
-    """Moments of all samples, and the hashes that a split needs, in one pass.
+    """Compute moments and hashes of all samples in one pass.
 
     Parameters
     ----------
     source : ArraySource
+        Samples.
     cross : bool
         Whether the moments have a scatter matrix.
     hashed : bool, default=False
+        Whether to compute hashes, which a split into training samples and a validation set needs.
 
     Returns
     -------
     moments : skae._data.moments.Moments
+        Moments of the samples.
     hashes : ndarray of shape (n_samples,), or None
+        Hash of each sample, if `hashed` is true.
     """
     hashes = []
 

@@ -4,23 +4,25 @@ import numpy as np
 
 
 def split(hashes, n_validation, rng):
-    """Positions of the validation set and of the training samples, both sorted; equal samples are on one side.
+    """Split samples into a validation set and training samples, keeping equal samples together.
 
-    Copies of a sample on both sides would let an epoch be kept that has overfitted to them:
-    resampled data have such copies.
+    Resampled data contain copies of samples. With copies on both sides, model selection could
+    prefer an epoch that has overfitted to them.
 
     Parameters
     ----------
     hashes : ndarray of shape (n_samples,)
-        Equal for equal samples; see :func:`hash_samples`.
+        Hashes of the samples, equal for equal samples; see :func:`hash_samples`.
     n_validation : int
-        Size of the validation set; less where groups of equal samples leave no other choice. If all
-        samples are equal, both sides are all of them.
+        Size of the validation set. It may differ where there are groups of equal samples, which
+        are not divided. If all samples are equal, both sides contain all of them.
     rng : numpy.random.Generator
+        Source of random numbers.
 
     Returns
     -------
     validation, training : ndarray of int
+        Sorted positions.
     """
     n_samples = len(hashes)
     order = rng.permutation(n_samples)
@@ -31,7 +33,7 @@ def split(hashes, n_validation, rng):
         return np.arange(n_samples), np.arange(n_samples)
     if len(first) == n_samples:
         return np.sort(order[:n_validation]), np.sort(order[n_validation:])
-    groups = group[order[np.isin(order, first)]]  # in random order
+    groups = group[order[np.isin(order, first)]]  # the groups in random order
     small = groups[size[groups] <= n_validation]
     chosen = (
         small[size[small].cumsum() <= n_validation]
@@ -43,7 +45,7 @@ def split(hashes, n_validation, rng):
 
 
 def hash_samples(X):
-    """A number of 64 bits for each sample, equal for equal samples and hardly ever for others."""
+    """Hash of 64 bits for each sample, the same for equal samples and hardly ever for others."""
     X = np.ascontiguousarray(X) + X.dtype.type(0)  # -0.0 equals 0.0
     if X[0].nbytes % 8:
         X = np.pad(X, ((0, 0), (0, 1)))
@@ -52,4 +54,4 @@ def hash_samples(X):
     factors = np.random.default_rng(0).integers(
         2**63, size=words.shape[1], dtype=np.uint64
     ) * np.uint64(2) + np.uint64(1)
-    return np.einsum("ij,j->i", words, factors)  # in half the time of `@`
+    return np.einsum("ij,j->i", words, factors)  # takes half the time of `@`

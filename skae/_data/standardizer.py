@@ -1,7 +1,8 @@
-"""The units of the network.
+"""Standardization of samples to the network's units.
 
-There, a sample is ``u = (x - mean) / scale`` with one scale for all features (the root of the mean
-feature variance), so that squared error in ``u`` is PCA's objective up to a constant.
+In the network's units, a sample is ``u = (x - mean) / scale``. The scale is the same for all
+features, the root of the mean feature variance, so that the squared error of ``u`` is the objective
+of PCA up to a constant.
 """
 
 from dataclasses import dataclass
@@ -10,21 +11,22 @@ import numpy as np
 
 from skae._data.bounds import bounds
 
-# Squared differences of standardized values are summed in float32 while training.
+# Training sums squared differences of standardized values in float32: above this, they overflow.
 _LARGEST = float(np.sqrt(np.finfo(np.float32).max))
-# A shift of all standardized values by less is beyond float32.
+# A smaller shift of standardized values is below the precision of float32.
 _NEGLIGIBLE = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
 class Standardizer:
-    """Map samples to the network's units and back.
+    """Map between the units of X and the network's units.
 
     Parameters
     ----------
     mean : ndarray of shape (n_features,), float64
+        Mean of each feature.
     scale : float
-        In the units of X.
+        Scale of all features, in the units of X.
     lower, upper : ndarray of shape (n_features,), or () where no feature has a bound, float64
         Bounds of the output in the units of X; infinite where there is none.
     """
@@ -36,23 +38,25 @@ class Standardizer:
 
     @classmethod
     def identity(cls, n_features):
-        """Samples stay as they are."""
+        """Standardizer that leaves samples as they are."""
         return cls(np.zeros(n_features), 1.0, np.array(-np.inf), np.array(np.inf))
 
     @classmethod
     def of(cls, moments, *, centered, bounded, everywhere=False, name="X"):
-        """The standardizer that suits samples of those moments.
+        """Standardizer for samples with these moments.
 
         Parameters
         ----------
         moments : skae._data.moments.Moments
+            Moments of the training samples.
         centered : bool
-            False leaves the samples as they are: mean 0, scale 1.
+            Whether to center and scale. If not, the mean is 0 and the scale 1.
         bounded : bool
-            Whether to look for bounds of the output; `everywhere` is passed on to
-            :func:`skae._data.bounds.bounds`.
+            Whether to look for bounds of the output.
+        everywhere : bool, default=False
+            Passed to :func:`skae._data.bounds.bounds`.
         name : str, default="X"
-            Of the samples, for error messages.
+            Name of the samples in error messages.
 
         Raises
         ------
@@ -65,8 +69,9 @@ class Standardizer:
         if not np.isfinite(scale):
             largest = max(np.abs(moments.low).max(), np.abs(moments.high).max())
             raise ValueError(
-                f"{name} has values too large to train on: its largest is {largest:.3g}, and the variance overflows. Rescale"
-                " its columns, for instance with sklearn.preprocessing.StandardScaler or RobustScaler."
+                f"{name} has values too large to train on: its largest is {largest:.3g}, and the"
+                " variance overflows. Rescale its columns, for instance with"
+                " sklearn.preprocessing.StandardScaler or RobustScaler."
             )
         mean = moments.mean
         if not centered:
@@ -76,29 +81,29 @@ class Standardizer:
             if bounded
             else (np.array(-np.inf), np.array(np.inf))
         )
-        standardizer = cls(mean, scale or 1.0, *limits)  # a scale of 0: all columns are constant
+        standardizer = cls(mean, scale or 1.0, *limits)  # the scale is 0 for constant samples
         standardizer.check_range(moments, name)
         return standardizer
 
     def transform(self, X):
-        """``(X - mean) / scale`` in the dtype of X."""
+        """Compute ``(X - mean) / scale`` in the dtype of X."""
         return self.transform_in_place(X.copy())
 
     def transform_in_place(self, X):
-        """As `transform`, on an array that may be written to."""
+        """Like `transform`, but modify the array."""
         mean = self.mean.astype(X.dtype)
-        X -= mean  # exact in float32 too where the offset is large
-        rest = (self.mean - mean).astype(X.dtype)  # what rounding the mean has left
+        X -= mean  # exact even in float32 where the offset is large
+        rest = (self.mean - mean).astype(X.dtype)  # the rounding error of the mean
         if np.abs(rest).max() > _NEGLIGIBLE * self.scale:
             X -= rest
         X *= X.dtype.type(1 / self.scale)
         return X
 
     def inverse_transform(self, U):
-        """``mean + scale * U``, within the bounds, in the dtype of U."""
+        """Compute ``mean + scale * U``, clipped to the bounds, in the dtype of U."""
         X = U * U.dtype.type(self.scale)
         X += self.mean.astype(U.dtype)
-        # The network has clipped already; this takes off what rounding has put beyond the bounds.
+        # The network has clipped already: this corrects values that rounding put beyond a bound.
         return np.clip(X, self.lower.astype(U.dtype), self.upper.astype(U.dtype), out=X)
 
     @property
@@ -111,21 +116,26 @@ class Standardizer:
         return (self.lower - self.mean) / self.scale, (self.upper - self.mean) / self.scale
 
     def check_range(self, moments, name):
-        """Refuse samples of those moments where float32 cannot hold them once they are standardized."""
+        """Raise an error if float32 cannot hold the standardized samples with these moments."""
         with np.errstate(over="ignore", invalid="ignore"):
             largest = np.abs(self.transform(np.stack([moments.low, moments.high]))).max()
         if not largest < _LARGEST:
             raise ValueError(
-                f"{name} has values too large to train on: centered and divided by the scale {self.scale:.3g} they reach"
-                f" {largest:.3g}, and float32 squares end at {_LARGEST:.3g}. Rescale the columns of {name}, for"
-                " instance with sklearn.preprocessing.StandardScaler or RobustScaler."
+                f"{name} has values too large to train on: centered and divided by the scale"
+                f" {self.scale:.3g}, they reach {largest:.3g}, and the square of a value above"
+                f" {_LARGEST:.3g} overflows in float32. Rescale the columns of {name}, for instance"
+                " with sklearn.preprocessing.StandardScaler or RobustScaler."
             )
 
 
 def check_unit_interval(low, high, name, other="another output_activation and loss"):
-    """Refuse samples whose smallest and largest value are not in [0, 1]; `other` is what would take them."""
+    """Raise an error if the smallest or largest value of samples is outside [0, 1].
+
+    The message proposes `other`, a setting that accepts such samples.
+    """
     if low < 0 or high > 1:
         raise ValueError(
-            f"{name} must lie in [0, 1] where the output is a probability, but it reaches from {low:.6g} to {high:.6g}:"
-            f" scale it with sklearn.preprocessing.MinMaxScaler(clip=True), or choose {other}."
+            f"{name} must lie in [0, 1] because the output is a probability, but its values range"
+            f" from {low:.6g} to {high:.6g}: scale it with"
+            f" sklearn.preprocessing.MinMaxScaler(clip=True), or choose {other}."
         )

@@ -1,4 +1,4 @@
-"""Likelihoods of a variational autoencoder, a file for each: how samples are distributed given their latent code."""
+"""Likelihoods of a variational autoencoder: distributions of samples given their latent codes."""
 
 from skae._likelihoods.bernoulli import Bernoulli
 from skae._likelihoods.gaussian import Gaussian

@@ -1,4 +1,7 @@
-"""The Bernoulli likelihood: independent values in [0, 1], of which those between are taken as probabilities."""
+"""The Bernoulli likelihood of independent values in [0, 1].
+
+Values between 0 and 1 count as probabilities.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,13 +17,13 @@ from skae._linear.logistic import logistic_ppca
 
 @dataclass(frozen=True)
 class Bernoulli(Likelihood):
-    """Probabilities, which start at logistic regression on the codes of probabilistic PCA."""
+    """Bernoulli distributions, which start at logistic regression on codes of probabilistic PCA."""
 
     def check(self, low, high, name, other):
         check_unit_interval(low, high, name, other)
 
     def standardizers(self, moments, standardizer):
-        # In their own units, targets are the values of which there are probabilities.
+        # Targets are not standardized, as the output is their probability.
         n_features = len(moments.mean)
         return Standardizer.of(moments, centered=True, bounded=False), Standardizer.identity(
             n_features
@@ -36,11 +39,12 @@ class Bernoulli(Likelihood):
 
 
 class BernoulliProbabilities(NamedTuple):
-    """Bernoulli distributions of samples.
+    """Bernoulli distributions of the values of samples.
 
     Attributes
     ----------
     logits : Tensor of shape (..., n, n_outputs)
+        Log-odds of the values.
     """
 
     logits: torch.Tensor
@@ -56,13 +60,14 @@ class BernoulliProbabilities(NamedTuple):
 
 
 class BernoulliLikelihood(nn.Module):
-    """Probabilities with the decoder's output as logits.
+    """Bernoulli distributions with the decoder's output as logits.
 
     Parameters
     ----------
     n_outputs : int
+        Number of values of a sample.
     is_anchored : bool
-        Whether each value has an offset of its own, at which its logit starts.
+        Whether training starts at a linear model, which has an offset for the logit of each value.
     """
 
     def __init__(self, n_outputs, is_anchored):
@@ -75,11 +80,11 @@ class BernoulliLikelihood(nn.Module):
 
     @torch.no_grad()
     def start_at(self, offset):
-        """Take logits of shape (n_outputs,)."""
+        """Set the offsets from an array of shape (n_outputs,)."""
         self.offset.copy_(torch.from_numpy(offset))
 
     def complete(self, lengths):
-        """Nothing: there is no parameter of a length."""
+        """Do nothing: no parameter depends on the length."""
 
     def forward(self, raw):
         return self.distribution(raw).mean

@@ -1,4 +1,4 @@
-"""The Gaussian likelihood: normal noise of one variance, which is learned."""
+"""The Gaussian likelihood: normal noise with one variance for all features, which is learned."""
 
 import math
 from dataclasses import dataclass
@@ -11,14 +11,13 @@ from torch import nn
 from skae._likelihoods.likelihood import Likelihood, start_at_linear
 from skae._linear.ppca import ppca, probabilistic
 
-# Least variance of the noise, relative to the mean variance of a feature (which is 1 in the
-# network's units).
+# Lower limit of the noise variance. In the network's units, the mean variance of a feature is 1.
 MIN_NOISE_VARIANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Gaussian(Likelihood):
-    """Normal noise, which starts at probabilistic PCA."""
+    """Normal distributions, which start at probabilistic PCA."""
 
     keeps_start = True
 
@@ -35,7 +34,7 @@ class Gaussian(Likelihood):
         _start_at(module, model, n_components)
 
     def start_prefix(self, module, smaller, n_components):
-        # Each number of components has a model of its own, with another noise variance.
+        # The model with fewer components has its own noise variance.
         start = module.start_density.model(module.principal_components, n_components)
         _start_at(smaller, probabilistic(*start, n_left=0), n_components)
 
@@ -58,8 +57,9 @@ class GaussianNoise(NamedTuple):
     Attributes
     ----------
     mean : Tensor of shape (..., n, n_outputs)
+        Mean of each feature.
     variance : Tensor of shape () or (n,)
-        Of each feature.
+        Variance of each feature, of all samples or of each sample.
     """
 
     mean: torch.Tensor
@@ -74,31 +74,34 @@ class GaussianNoise(NamedTuple):
 
 
 class GaussianLikelihood(nn.Module):
-    """The mean of a sample, and the variance of the noise about it.
+    """Normal distributions with a mean from the decoder's output, and a noise variance.
 
     Parameters
     ----------
     mean : nn.Module
-        From the decoder's output to the mean.
+        Module that maps the decoder's output to the mean.
     n_lengths : int
-        Number of lengths that a prefix of the code may have, each with a variance of its own; 1
-        where no prefix is a code.
+        Number of noise variances: one for each length of a prefix of the code, or 1 where the
+        components are not ordered.
     """
 
     def __init__(self, mean, n_lengths):
         super().__init__()
         self.mean = mean
-        # Logarithms of the variances less the least that they may have.
+        # Logarithm of each variance minus the lower limit.
         self.log_excess = nn.Parameter(torch.zeros(n_lengths, dtype=torch.float32, device="cpu"))
 
     @property
     def noise_variance(self):
-        """Variance with all components."""
+        """Noise variance with all components."""
         return self._variance(None)
 
     @torch.no_grad()
     def start_at(self, noise_variance, decoder):
-        """Take a noise variance, and for a prefix that of what a linear decoder's other components give as well."""
+        """Set the noise variances from that of all components and a linear decoder.
+
+        The noise variance of a prefix includes the variance of the masked components.
+        """
         gains = np.square(decoder).sum(axis=0) / len(decoder)
         left = np.append(gains[:0:-1].cumsum()[::-1], 0.0)[-len(self.log_excess) :]
         excess = np.maximum(noise_variance - MIN_NOISE_VARIANCE + left, 1e-3 * MIN_NOISE_VARIANCE)
@@ -106,7 +109,7 @@ class GaussianLikelihood(nn.Module):
 
     @torch.no_grad()
     def complete(self, lengths):
-        """Give lengths between those of a list, which are all that masks had in training, a variance between theirs."""
+        """Interpolate the noise variances between those of the lengths that were trained."""
         logs = self.log_excess.cpu().numpy()
         between = np.interp(
             np.log(np.arange(len(logs)) + 1), np.log(lengths), logs[np.array(lengths) - 1]
@@ -124,6 +127,6 @@ class GaussianLikelihood(nn.Module):
         return GaussianNoise(self.mean(raw), self._variance(mask))
 
     def _variance(self, mask):
-        """Variance at the lengths of a mask: a number, or one of each sample (n,)."""
+        """Noise variance for a mask: a single one, or one for each sample (n,)."""
         index = -1 if mask is None else mask.length - 1
         return MIN_NOISE_VARIANCE + self.log_excess[index].exp().squeeze(-1)

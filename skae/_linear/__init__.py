@@ -1,1 +1,1 @@
-"""The linear models at which training starts."""
+"""Linear models at which training starts."""

@@ -1,4 +1,4 @@
-"""Logistic regression on the codes of probabilistic PCA: the start for values in [0, 1]."""
+"""Logistic regression on the codes of probabilistic PCA, where training on [0, 1] starts."""
 
 from dataclasses import dataclass
 
@@ -9,22 +9,24 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from skae._linear.pca import LinearStart, principal_components
 from skae._linear.ppca import probabilistic
 
-# Noise variances that a logistic start tries, relative to the largest eigenvalue; samples it looks
-# at, and steps.
+# Candidates for the noise variance, relative to the largest eigenvalue.
 _NOISE_LEVELS = (4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0)
+# Largest number of samples that the regression uses, and its number of steps.
 _SAMPLE, _NEWTON_STEPS = 4096, 20
 
 
 @dataclass(frozen=True)
 class LogisticStart(LinearStart):
-    """Linear model of logits.
+    """Linear encoder, and linear decoder of the logits.
 
     Parameters
     ----------
+    encoder, decoder : ndarray
+        Weights; see :class:`skae._linear.pca.LinearStart`.
     variance : ndarray of shape (n_components,)
-        Of the code given a sample, at most 1.
+        Variance of the code given a sample, at most 1.
     offset : ndarray of shape (n_features,)
-        Logits where the code is zero.
+        Logits at a code of zero.
     """
 
     variance: np.ndarray
@@ -32,21 +34,23 @@ class LogisticStart(LinearStart):
 
 
 def logistic_ppca(samples, n_components):
-    """Codes of probabilistic PCA, and logistic regression of values in [0, 1] on draws of them.
+    """Fit probabilistic PCA, and logistic regression of values in [0, 1] on samples of its codes.
 
-    A Gaussian model has no noise variance that suits such values, so several are tried, up to where
-    no component is left and each feature keeps its mean. The one with the highest evidence lower
-    bound on some of the samples is taken.
+    The noise variance of a Gaussian model is not meaningful for such values. Several are tried, up
+    to one at which every component is zero and each feature is predicted by its mean. The one with
+    the highest evidence lower bound on some of the samples is chosen.
 
     Parameters
     ----------
     samples : skae._linear.pca.StandardizedSamples
-        Of values in [0, 1].
+        Samples with values in [0, 1].
     n_components : int
+        Number of components.
 
     Returns
     -------
     start : LogisticStart
+        Linear model.
     """
     components, values, _ = principal_components(samples, n_components)
     rng = np.random.default_rng(samples.seed)
@@ -68,14 +72,31 @@ def logistic_ppca(samples, n_components):
 
 
 def _logistic(start, u, x, noise):
-    """The start with logistic regression for its decoder, and the evidence lower bound of the samples."""
+    """Fit the decoder of a model by logistic regression.
+
+    Parameters
+    ----------
+    start : tuple of ndarray
+        Encoder, decoder and variance of the code, in probabilistic PCA.
+    u, x : Tensor of shape (n, n_features)
+        Samples in the network's units and in the units of X.
+    noise : Tensor of shape (n, n_components)
+        Standard normal noise.
+
+    Returns
+    -------
+    start : LogisticStart
+        Linear model.
+    elbo : float
+        Mean evidence lower bound of the samples.
+    """
     encoder, variance = (torch.from_numpy(start[i]).to(u) for i in (0, 2))
     mean = u @ encoder.T
     z = torch.nn.functional.pad(mean + variance.sqrt() * noise, (1, 0), value=1.0)
     z[:, 1:][:, variance == 1] = 0
-    # Newton's method with a bound of the Hessian that holds everywhere, so that each step goes up
-    # (Böhning 1992), and Nesterov's momentum. A ridge keeps the weights of features that are all
-    # zero or one finite.
+    # Newton's method with a bound of the Hessian that holds everywhere (Böhning 1992), accelerated
+    # by Nesterov's momentum. A ridge penalty keeps the weights finite for features that are all
+    # zero or all one.
     inverse = torch.linalg.inv(z.T @ z / 4 + torch.eye(z.shape[1], dtype=z.dtype, device="cpu"))
     p = x.mean(0).clamp(1e-4, 1 - 1e-4)
     W = torch.zeros(z.shape[1], x.shape[1], dtype=z.dtype, device="cpu")

@@ -1,4 +1,4 @@
-"""Principal components, and the linear maps at which an autoencoder starts."""
+"""Principal components, which are the linear model at the start of training."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from sklearn.utils.extmath import svd_flip
 
 from skae._data.moments import one_blas_thread
 
-# Up to this many, a scatter matrix is cheap: no centered copy of the data is made.
+# With up to this many features, a scatter matrix is cheap and spares a centered copy of X.
 MAX_FEATURES_OF_SCATTER = 2000
 
 
@@ -20,7 +20,9 @@ class LinearStart:
     Parameters
     ----------
     encoder : ndarray of shape (n_components, n_features)
-    decoder : ndarray of shape (n_features, n_components)
+        Weights of the encoder.
+    decoder : ndarray of shape (n_outputs, n_components)
+        Weights of the decoder.
     """
 
     encoder: np.ndarray
@@ -29,18 +31,20 @@ class LinearStart:
 
 @dataclass(frozen=True)
 class StandardizedSamples:
-    """What linear models are fitted to: standardized samples, of which the moments are enough where they have a scatter.
+    """Samples that linear models are fitted to, with their moments.
 
     Parameters
     ----------
     source : skae._data.sources.ArraySource
+        Samples in the units of X.
     moments : skae._data.moments.Moments
-        Of the source. Without scatter, scikit-learn's PCA gets a standardized copy of all samples.
+        Moments of the samples. Where they have no scatter matrix, scikit-learn's PCA is fitted to a
+        standardized copy of the samples.
     standardizer : skae._data.standardizer.Standardizer
-        Whose mean is that of the moments.
+        Standardizer with the mean of the moments.
     seed : int
-        Of scikit-learn's randomized solver, which it takes for large data, and of samples that are
-        drawn.
+        Seed of scikit-learn's randomized solver, which it uses for large data, and of random
+        subsets of the samples.
     """
 
     source: object
@@ -50,21 +54,26 @@ class StandardizedSamples:
 
 
 def needs_scatter(n_samples, n_features):
-    """Whether principal components are computed from a scatter matrix; else scikit-learn's PCA computes them."""
+    """Whether PCA is computed from a scatter matrix; otherwise scikit-learn's PCA is used."""
     return n_features <= min(n_samples, MAX_FEATURES_OF_SCATTER)
 
 
 def pca(samples, n_components):
-    """The principal components, zero-padded past their number, as encoder and decoder.
+    """Compute PCA as a linear encoder and decoder.
+
+    Components beyond the number of samples or of features are zero.
 
     Parameters
     ----------
     samples : StandardizedSamples
+        Training samples.
     n_components : int
+        Number of components.
 
     Returns
     -------
     start : LinearStart
+        Linear model.
     """
     components, _, _ = principal_components(samples, n_components)
     V = np.zeros((n_components, components.shape[1]))
@@ -73,28 +82,34 @@ def pca(samples, n_components):
 
 
 def principal_components(samples, n_components):
-    """Components, their variances and the mean variance of the directions that are left, as scikit-learn's PCA has them.
+    """Compute what scikit-learn's PCA calls components, explained and noise variance.
 
-    scikit-learn's PCA centers a copy of X, or subtracts the mean from ``X.T @ X`` afterwards, which
-    loses all digits where the offset is large.
+    From a scatter matrix of deviations, neither a centered copy of X is needed nor a mean
+    subtracted from ``X.T @ X`` afterwards, which loses all digits where the offset is large.
+    scikit-learn's PCA does one or the other.
 
     Parameters
     ----------
     samples : StandardizedSamples
+        Training samples.
     n_components : int
+        Number of components.
 
     Returns
     -------
     components : ndarray of shape (rank, n_features)
-        With a rank of at most `n_components`, the number of samples and that of features.
+        Principal components. The rank is `n_components` or, where that is smaller, the number of
+        samples or of features.
     variances : ndarray of shape (rank,)
+        Variance of each component.
     noise_variance : float
+        Mean variance of the remaining directions.
     """
     n_samples, n_features = samples.source.shape
     rank = min(n_components, n_samples, n_features)
     if samples.moments.scatter is None:
         U = samples.standardizer.transform(samples.source.to_array())
-        if not U.any():  # which scikit-learn divides by
+        if not U.any():  # scikit-learn would divide by a variance of zero
             return np.zeros((rank, n_features)), np.zeros(rank), 0.0
         pca = PCA(rank, random_state=samples.seed).fit(U)
         return pca.components_, pca.explained_variance_, pca.noise_variance_
@@ -106,9 +121,9 @@ def principal_components(samples, n_components):
 
 
 def leading_eigenvectors(covariance, rank):
-    """Leading eigenvectors (rank, n_features), with the signs of scikit-learn's PCA, and their eigenvalues (rank,).
+    """Leading eigenvectors (rank, n_features) and eigenvalues (rank,) of a covariance matrix.
 
-    The matrix is written over.
+    The eigenvectors have the signs that scikit-learn's PCA would choose. The matrix is overwritten.
     """
     n_features = len(covariance)
     is_constant = covariance.diagonal() == 0
@@ -116,13 +131,13 @@ def leading_eigenvectors(covariance, rank):
         values, vectors = scipy.linalg.eigh(
             covariance, subset_by_index=[n_features - rank, n_features - 1], overwrite_a=True
         )
-    # Constant features, where rounding leaves subnormal numbers, which are slow.
+    # For constant features, rounding leaves subnormal numbers, which are slow to compute with.
     vectors[is_constant] = 0
-    components = vectors.T[::-1].copy()  # of strides that torch takes
+    components = vectors.T[::-1].copy()  # torch does not support negative strides
     return svd_flip(None, components, u_based_decision=False)[1], values[::-1].clip(min=0)
 
 
 def row_lengths(vectors):
-    """Euclidean length of each vector, a row of the matrix; 1 where it is zero."""
+    """Euclidean length of each row of a matrix, or 1 where the row is zero."""
     lengths = np.linalg.norm(vectors, axis=1)
     return np.where(lengths > 0, lengths, 1.0)

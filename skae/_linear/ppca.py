@@ -1,4 +1,4 @@
-"""Probabilistic PCA: the density at which a variational autoencoder starts."""
+"""Probabilistic PCA, the density at which training of a variational autoencoder starts."""
 
 from dataclasses import dataclass
 
@@ -9,26 +9,29 @@ from skae._linear.pca import principal_components
 
 @dataclass(frozen=True)
 class ProbabilisticPCA:
-    """Linear Gaussian model with the noise variance that scikit-learn's PCA has, and its posterior [1]_.
+    """Linear Gaussian model, and its posterior [1]_.
 
-    With components ``V``, eigenvalues ``l`` and noise variance ``s``, a code has the mean ``sqrt(l
-    - s) / l V u`` and the variance ``s / l``, and a sample the mean ``V' sqrt(l - s) z``.
-    Components of no more variance than the noise weigh nothing.
+    Let ``V`` be the components, ``l`` their eigenvalues and ``s`` the noise variance, which is that
+    of scikit-learn's PCA. The code ``z`` of a sample ``u`` has the mean ``sqrt(l - s) / l * (V u)``
+    and the variance ``s / l``. A sample has the mean ``V.T (sqrt(l - s) * z)``. Components with no
+    more variance than the noise have no weight.
 
     Parameters
     ----------
     components : ndarray of shape (rank, n_features)
+        Principal components.
     eigenvalues : ndarray of shape (rank,)
-        At least the noise variance.
+        Variances of the components, raised to the noise variance where they are smaller.
     noise_variance : float
-        Of a feature given the code.
+        Variance of a feature given the code.
     n_left : int
-        Number of directions that the noise variance is the mean of; 0 where all are components.
+        Number of remaining directions, of whose variances the noise variance is the mean; 0 where
+        all directions are components.
 
     References
     ----------
-    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
-       Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
+    .. [1] Tipping, M. E. and Bishop, C. M. "Probabilistic Principal Component Analysis". Journal of
+       the Royal Statistical Society B 61, 611-622, 1999. :doi:`10.1111/1467-9868.00196`
     """
 
     components: np.ndarray
@@ -37,7 +40,7 @@ class ProbabilisticPCA:
     n_left: int
 
     def padded(self, n_components):
-        """Encoder, decoder and variance of a code of that many components: those past the rank have no weight."""
+        """Encoder, decoder and variance of the code, with zeros for components beyond the rank."""
         n_past = n_components - len(self.eigenvalues)
         decoder = np.pad(
             self.components.T * np.sqrt(self.eigenvalues - self.noise_variance),
@@ -47,9 +50,9 @@ class ProbabilisticPCA:
         return (decoder / eigenvalues).T, decoder, self.noise_variance / eigenvalues
 
     def noise_variances(self, n_components):
-        """Noise variance of the model of the first 1, 2, ... components, up to that many."""
+        """Noise variances of the models of the first 1, 2, ..., `n_components` components."""
         rank = len(self.eigenvalues)
-        # Variance of the components past each.
+        # Total variance of the components after each one.
         past = np.append(self.eigenvalues[::-1].cumsum()[-2::-1], 0.0)
         n_left = self.n_left + np.arange(rank)[::-1]
         means = (past + self.n_left * self.noise_variance) / np.maximum(n_left, 1)
@@ -59,21 +62,24 @@ class ProbabilisticPCA:
 
 
 def ppca(samples, n_components, *, least_noise_variance):
-    """Probabilistic PCA, with a noise variance of at least the given one.
+    """Fit probabilistic PCA.
 
-    Where no variance is left for the noise, any of at most the smallest eigenvalue gives the same
-    density: half of it is taken.
+    Where all directions are components, every noise variance up to the smallest eigenvalue yields
+    the same density. Half the smallest eigenvalue is used.
 
     Parameters
     ----------
     samples : skae._linear.pca.StandardizedSamples
+        Training samples.
     n_components : int
+        Number of components.
     least_noise_variance : float
-        In the network's units.
+        Lower limit of the noise variance, in the network's units.
 
     Returns
     -------
     model : ProbabilisticPCA
+        Fitted model.
     """
     components, values, noise_variance = principal_components(samples, n_components)
     n_left = min(samples.source.shape) - len(values)
@@ -83,7 +89,7 @@ def ppca(samples, n_components, *, least_noise_variance):
 
 
 def probabilistic(components, values, noise_variance, n_left):
-    """Probabilistic PCA of that noise variance."""
+    """Probabilistic PCA from components, their variances and a noise variance."""
     return ProbabilisticPCA(
         components, np.maximum(values, noise_variance), float(noise_variance), n_left
     )

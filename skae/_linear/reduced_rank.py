@@ -1,4 +1,4 @@
-"""Regression of clean samples on corrupted ones: the linear maps at which a denoising autoencoder starts."""
+"""Regression of clean on corrupted samples, where training of a denoising autoencoder starts."""
 
 import numpy as np
 import scipy.linalg
@@ -7,36 +7,42 @@ from scipy.linalg.blas import dsyrk
 from skae._data.moments import mirrored, one_blas_thread
 from skae._linear.pca import LinearStart, leading_eigenvectors
 
-# Ridge penalties that a regression tries, relative to the variance of each feature.
+# Candidates for the ridge penalty, relative to the variance of each feature.
 _PENALTIES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
 
 
 def reduced_rank(scatter, cross, validation, n_components):
-    """The best linear maps of that rank from corrupted samples to clean ones: reduced-rank regression with a ridge penalty.
+    """Reduced-rank regression of clean samples on corrupted samples, with a ridge penalty.
 
-    With ``C`` the scatter of the corrupted samples and ``S`` that of the clean with the corrupted
-    ones, the regression is ``B = S (C + a diag(C))^{-1}``, which does not depend on the units of
-    the features, and the columns of the decoder are the leading eigenvectors of ``B C B'`` [1]_.
-    The penalty ``a`` is the one whose maps have the smallest squared error on the validation set:
-    from small to large, until the error rises again. Maps to the mean are a candidate, too.
+    Let ``C`` be the scatter matrix of the corrupted samples and ``S`` the cross products of clean
+    and corrupted samples. The regression is ``B = S (C + a diag(C))^{-1}``, which does not depend
+    on the units of the features. The columns of the decoder are the leading eigenvectors of
+    ``B C B.T`` [1]_.
+
+    The penalties ``a`` are tried from small to large, until the squared error on the validation set
+    rises. The one with the smallest error is chosen, or zero maps, which predict the mean, where
+    none has a smaller error.
 
     Parameters
     ----------
     scatter : ndarray of shape (n_features, n_features)
+        Scatter matrix of the corrupted samples, in the network's units.
     cross : ndarray of shape (n_outputs, n_features)
-        Like `scatter`, in the network's units.
+        Cross products of clean and corrupted samples, in the network's units.
     validation : callable
-        Makes an iterable of pairs of corrupted and clean samples in the network's units.
+        Function that returns pairs of corrupted and clean samples, in the network's units.
     n_components : int
+        Rank of the maps.
 
     Returns
     -------
     start : LinearStart
+        Linear model.
 
     References
     ----------
-    .. [1] A. J. Izenman, "Reduced-rank regression for the multivariate linear model", Journal of Multivariate Analysis 5,
-       248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
+    .. [1] Izenman, A. J. "Reduced-rank regression for the multivariate linear model". Journal of
+       Multivariate Analysis 5, 248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
     """
     deviations = np.sqrt(scatter.diagonal().clip(min=0))
     deviations = np.where(deviations > 0, deviations, 1.0)
@@ -45,7 +51,7 @@ def reduced_rank(scatter, cross, validation, n_components):
             scatter / np.outer(deviations, deviations), driver="evd"
         )
         parts = (cross / deviations) @ vectors, values.clip(min=0), vectors, deviations
-        # The mean.
+        # The first candidate predicts the mean.
         best = LinearStart(
             np.zeros((n_components, cross.shape[1])), np.zeros((cross.shape[0], n_components))
         )
@@ -68,7 +74,21 @@ def _squared_error(start, pairs):
 
 
 def _regression(rotated, values, vectors, deviations, penalty, n_components):
-    """Start by the ridge regression of features divided by their deviations, whose scatter has that eigendecomposition."""
+    """Reduced-rank ridge regression for one penalty.
+
+    Parameters
+    ----------
+    rotated : ndarray of shape (n_outputs, n_features)
+        Cross products with the features, divided by `deviations` and rotated by `vectors`.
+    values, vectors : ndarray of shape (n_features,) and (n_features, n_features)
+        Eigenvalues and eigenvectors of the scatter matrix of the divided features.
+    deviations : ndarray of shape (n_features,)
+        Divisors of the features.
+    penalty : float
+        Ridge penalty.
+    n_components : int
+        Rank of the maps.
+    """
     n_outputs, n_features = rotated.shape
     rank = min(n_components, n_outputs, n_features)
     coefficients = rotated / (values + penalty)
@@ -80,17 +100,19 @@ def _regression(rotated, values, vectors, deviations, penalty, n_components):
 
 
 def regression_on_codes(encoder, pairs):
-    """The start with that encoder, and with the regression of the clean samples on its codes as decoder.
+    """Fit a linear decoder for a given encoder, by regression of the clean samples on the codes.
 
     Parameters
     ----------
     encoder : ndarray of shape (n_components, n_features)
+        Weights of the encoder.
     pairs : iterable of pair of ndarray
-        Corrupted and clean samples in the network's units.
+        Corrupted and clean samples, in the network's units.
 
     Returns
     -------
     start : LinearStart
+        Linear model.
     """
     n, sums = 0, [0.0] * 4
     for u, target in pairs:

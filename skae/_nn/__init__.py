@@ -1,1 +1,1 @@
-"""The parts of the network, in torch alone: they know nothing of estimators, of numpy data or of training."""
+"""Parts of the network, which depend on torch only: not on estimators, data or training."""

@@ -1,4 +1,7 @@
-"""The autoencoder: linear and residual paths, a latent space and an output, in the network's units."""
+"""The autoencoder: linear and residual paths, a latent space and an output.
+
+Everything is in the network's units; see :mod:`skae._data.standardizer`.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,13 +25,13 @@ class Spec:
     n_features, n_components, n_outputs : int
         Sizes of a sample, of its latent code and of its reconstruction.
     network : object
-        Such as :class:`skae._nn.networks.Dense`.
+        Specification of the residual paths, such as :class:`skae._nn.networks.Dense`.
     is_anchored : bool
         Whether there are linear paths.
     is_ordered : bool
-        Whether every prefix of a code is a code.
+        Whether the components are ordered, so that samples can be decoded from a prefix of a code.
     output : str
-        A key of `OUTPUTS`.
+        Last stage of the decoder, a key of `OUTPUTS`.
     """
 
     n_features: int
@@ -43,7 +46,7 @@ class Spec:
         return NestedDropout(self.n_components) if self.is_ordered else None
 
     def _parts(self, latent):
-        """What :class:`Autoencoder` is composed of around a latent space."""
+        """Arguments of :class:`Autoencoder` for a latent space."""
         sizes = Sizes(
             n_features=self.n_features,
             n_components=self.n_components,
@@ -67,9 +70,9 @@ class AutoencoderSpec(Spec):
     Parameters
     ----------
     latent_activation : str
-        A key of `ACTIVATIONS`.
+        Activation function of the code, a key of `ACTIVATIONS`.
     loss : str
-        A key of `LOSSES`.
+        Loss of the reconstruction, a key of `LOSSES`.
     sufficient_score : float
         See :class:`skae._nn.objectives.Reconstruction`.
     """
@@ -79,30 +82,30 @@ class AutoencoderSpec(Spec):
     sufficient_score: float
 
     def build(self):
-        """The module, its weights without values."""
+        """Build the module, with weights that are not yet initialized."""
         latent = DeterministicLatent(ACTIVATIONS[self.latent_activation](), self._nested_dropout())
         return Autoencoder(*self._parts(latent))
 
     def build_objective(self, scale, seed):
-        """The objective, for targets of that scale, with draws of that seed."""
+        """Build the objective; this one needs neither the scale of the targets nor a seed."""
         return Reconstruction(self.loss, self.sufficient_score)
 
 
 class AnchoredMap(nn.Module):
-    """``x -> V x + f(x)``: a linear path V and a residual path f.
+    """The map ``V x + f(x)``, with a linear path V and a residual path f.
 
     Parameters
     ----------
     residual : nn.Sequential
-        Its last layer with weights starts at zero where there is a linear path.
+        Residual path. Where there is a linear path, the last layer that has weights starts at zero.
     linear : nn.Linear or None
-        None leaves the residual path alone: the textbook network.
+        Linear path. With None, the residual path alone is an ordinary network.
 
     Attributes
     ----------
     trains_linear : bool
-        Whether the linear path is trained. If not, no gradient reaches it, whatever a callback
-        freezes and unfreezes.
+        Whether the linear path is trained. If not, no gradient reaches it, even if a callback
+        unfreezes it.
     """
 
     def __init__(self, residual, linear=None):
@@ -112,7 +115,7 @@ class AnchoredMap(nn.Module):
         self.trains_linear = True
 
     def forward(self, x, residual_x=None):
-        """Map samples; the residual path may be given something of its own."""
+        """Map x; if `residual_x` is given, it is the input of the residual path instead of x."""
         residual = self.residual(x if residual_x is None else residual_x)
         if self.linear is None:
             return residual
@@ -121,14 +124,14 @@ class AnchoredMap(nn.Module):
 
     @torch.no_grad()
     def initialize(self, rng):
-        """Draw the weights of the residual path; the linear path is zero."""
+        """Draw random weights of the residual path, and set those of the linear path to zero."""
         initialize(self.residual, rng)
         if self.linear is not None:
             self.linear.weight = nn.Parameter(torch.zeros_like(self.linear.weight, device="cpu"))
 
     @torch.no_grad()
     def start_at(self, matrix):
-        """Make the map equal to a matrix: the linear path is it, the residual path gives zero."""
+        """Set the linear path to a matrix, and make the residual path return zero."""
         self.linear.weight = nn.Parameter(
             torch.from_numpy(matrix).to(self.linear.weight).contiguous()
         )
@@ -138,12 +141,14 @@ class AnchoredMap(nn.Module):
 
 
 class AutoencoderOutput(NamedTuple):
-    """What an autoencoder returns.
+    """Output of an autoencoder.
 
     Attributes
     ----------
     reconstruction : Tensor of shape (n, n_outputs)
+        Reconstructed samples.
     latent : Tensor of shape (n, n_components)
+        Latent codes.
     """
 
     reconstruction: torch.Tensor
@@ -158,9 +163,11 @@ class Autoencoder(nn.Module):
     paths : pair of nn.Module
         Residual paths ``(f, g)`` of encoder and decoder.
     sizes : skae._nn.networks.Sizes
+        Sizes of inputs and outputs.
     latent : skae._nn.latents.Latent
+        Latent space.
     output : nn.Module
-        What the decoder's output goes through.
+        Last stage of the decoder.
     is_anchored : bool
         Whether there are linear paths.
     """
@@ -178,24 +185,24 @@ class Autoencoder(nn.Module):
         self.latent = latent
 
     def inference(self, u):
-        """What the encoder finds out about samples: their codes, or the distribution of these."""
+        """Latent codes of samples, or their distributions."""
         return self.latent(self.encoder(u))
 
     def generative(self, latent, mask=None, noise=None):
-        """The output for codes of which a prefix is left; deterministic codes need no noise."""
+        """Output for masked codes; deterministic codes do not use the noise."""
         return AutoencoderOutput(self.decode(latent, mask), latent)
 
     def forward(self, u, rng=None):
-        """All that an objective needs; in training for prefixes of the codes."""
+        """Output from which objectives are computed; in training, for masked codes if ordered."""
         latent = self.inference(u)
         return self.generative(latent, self.latent.next_masks(len(u)) if self.training else None)
 
     def encode(self, u):
-        """Deterministic code of each sample."""
+        """Latent code of each sample."""
         return self.inference(u)
 
     def decode(self, z, mask=None):
-        """Reconstruction from each code, of which a prefix is left."""
+        """Reconstruction from each masked code."""
         return self.output(self.raw(z, mask))
 
     def raw(self, z, mask=None):
@@ -203,17 +210,17 @@ class Autoencoder(nn.Module):
         return self.decoder(*self.latent.decoder_inputs(z, mask))
 
     def initialize(self, rng):
-        """Draw initial weights by a generator; linear paths get theirs by `start_at`."""
+        """Draw random weights of the residual paths; `start_at` sets the linear paths."""
         self.encoder.initialize(rng)
         self.decoder.initialize(rng)
 
     def start_at(self, start):
-        """Start at linear maps: a :class:`skae._linear.pca.LinearStart`."""
+        """Set the weights to a linear model, a :class:`skae._linear.pca.LinearStart`."""
         self.encoder.start_at(start.encoder)
         self.decoder.start_at(start.decoder)
 
     def complete(self):
-        """Set, after training, what no gradient has reached."""
+        """Set parameters that no gradient has reached, after training."""
 
     def set_bounds(self, lower, upper):
         """Set the bounds of the reconstruction from arrays of shape (n_outputs,)."""

@@ -1,8 +1,8 @@
-"""Latent codes: what lies between encoder and decoder.
+"""Latent spaces, which lie between encoder and decoder.
 
 A latent space is called with the encoder's output ``h`` of shape (n, width(k)). A deterministic one
-returns codes (n, k), a Gaussian one their distribution. Both mask codes on their way to the
-decoder, where there is nested dropout.
+returns latent codes (n, k), a Gaussian one their distributions. With nested dropout, both mask the
+codes that enter the decoder.
 """
 
 from typing import NamedTuple
@@ -13,12 +13,12 @@ from torch.nn.functional import logsigmoid
 
 
 class Latent(nn.Module):
-    """A latent space of which a prefix may be masked.
+    """Base class of latent spaces.
 
     Parameters
     ----------
     nested_dropout : skae._nn.nested_dropout.NestedDropout or None
-        None leaves the components without order.
+        Nested dropout, which orders the components. With None, they are not ordered.
     """
 
     def __init__(self, nested_dropout):
@@ -27,12 +27,12 @@ class Latent(nn.Module):
 
     @property
     def n_condition_features(self):
-        """Number of values that the decoder is conditioned on next to the code."""
+        """Number of values, besides the code, that the decoder is conditioned on."""
         return 0 if self.nested_dropout is None else self.nested_dropout.n_condition_features
 
     @property
     def validation_masks(self):
-        """Masks that an epoch is validated at; None is all components."""
+        """Masks with which an epoch is validated; None stands for all components."""
         dropout = self.nested_dropout
         return (
             [None]
@@ -41,17 +41,24 @@ class Latent(nn.Module):
         )
 
     def next_masks(self, n):
-        """Masks of a batch of n codes in training; None masks nothing."""
+        """Masks for a batch of n codes in training, or None without nested dropout."""
         return None if self.nested_dropout is None else self.nested_dropout.next_masks(n)
 
     def prefix(self, length):
-        """The mask that leaves the first components; None where they have no order."""
+        """Mask that keeps the first components, or None without nested dropout."""
         return None if self.nested_dropout is None else self.nested_dropout.prefix(length)
 
     def decoder_inputs(self, z, mask):
-        """What the decoder's linear and its residual path are given for masked codes (n, k); None masks nothing.
+        """Inputs of the decoder's linear path and residual path.
 
-        With nested dropout, the residual path is given pairs of codes and their condition.
+        With nested dropout, the input of the residual path is a pair of codes and their condition.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, n_components)
+            Latent codes.
+        mask : skae._nn.nested_dropout.PrefixMask or None
+            Mask of the codes. With None, all components are used.
         """
         if self.nested_dropout is None:
             return z, z
@@ -61,16 +68,17 @@ class Latent(nn.Module):
 
 
 class DeterministicLatent(Latent):
-    """The encoder's output, through an activation, is the code.
+    """Latent space in which the code is the encoder's output after an activation function.
 
     Parameters
     ----------
     activation : nn.Module
+        Activation function of the code.
     nested_dropout : NestedDropout, default=None
+        Nested dropout, which orders the components.
     """
 
-    # The code of centered data divided by one scale; multiplied by it again it has the units of X,
-    # as PCA's.
+    # Whether codes are multiplied by the scale of X. At the start they are then those of PCA.
     in_units_of_x = True
 
     def __init__(self, activation, nested_dropout=None):
@@ -86,12 +94,12 @@ class DeterministicLatent(Latent):
 
 
 class GaussianPosterior(NamedTuple):
-    """Normal distributions q(z|x) of independent components.
+    """Normal distributions q(z|x) of codes with independent components.
 
     Attributes
     ----------
     mean, logit : Tensor of shape (n, n_components)
-        The variance is ``sigmoid(logit)``.
+        Mean and logit of the variance: the variance is ``sigmoid(logit)``.
     """
 
     mean: torch.Tensor
@@ -106,32 +114,39 @@ class GaussianPosterior(NamedTuple):
         return logsigmoid(self.logit) / 2
 
     def rsample(self, noise):
-        """Codes (n_draws, n, k) of standard normal draws that broadcast to them."""
+        """Sample codes (n_draws, n, k) from standard normal noise that broadcasts to this shape."""
         return self.mean + self.log_std.exp() * noise
 
     def kl(self, mask=None):
-        """Kullback-Leibler divergence from N(0, 1) of each component that is left, in nats (n, k)."""
+        """Kullback-Leibler divergence from N(0, 1) of each component, in nats (n, k).
+
+        It is zero for masked components.
+        """
         kl = (self.mean.square() + self.variance - 1 - logsigmoid(self.logit)) / 2
         return kl if mask is None else kl * mask.mask
 
 
 class GaussianLatent(Latent):
-    """A normal distribution of each component, with the prior N(0, 1).
+    """Latent space in which the code has a normal distribution, with the prior N(0, 1).
 
-    The encoder gives its mean and the logit of its variance, which so stays below the prior's: an
-    observation narrows a distribution. An exponential in its place would take off where a sample
-    lies far out.
+    The encoder returns the mean of each component and the logit of its variance. The variance is
+    therefore smaller than that of the prior, as an observation always makes it. An exponential
+    instead of the sigmoid could overflow for outliers.
 
     Parameters
     ----------
     n_components : int
+        Number of components.
     nested_dropout : NestedDropout, default=None
+        Nested dropout, which orders the components.
 
     Notes
     -----
-    Inside the network the code has the units of PCA's, in which all weights are of one size:
-    `scale` divides by it, and `gain` multiplies by it again. With codes of unit variance instead,
-    the optimizer's steps are large for the encoder and small for the decoder.
+    The components of the encoder's output and of the decoder's input have the variances of PCA's
+    codes, with which all weights have similar sizes. The factor `scale` maps the encoder's output
+    to the code, and `gain` maps the code to the decoder's input. Networks that worked with codes of
+    unit variance would get steps from the optimizer that are too large for the encoder and too
+    small for the decoder.
     """
 
     in_units_of_x = False
@@ -144,12 +159,12 @@ class GaussianLatent(Latent):
                 name, torch.full((n_components,), value, dtype=torch.float32, device="cpu")
             )
 
-        buffer("logit", 0.0)  # of the variance, at the start
-        buffer("scale", 1.0)  # the mean, for one of the encoder's output
-        buffer("gain", 1.0)  # the decoder's input, for one of the code
+        buffer("logit", 0.0)  # logit of the variance where the encoder's output is zero
+        buffer("scale", 1.0)  # factor from the encoder's output to the mean of the code
+        buffer("gain", 1.0)  # factor from the code to the decoder's input
 
     def start_at(self, variance, scale, gain):
-        """Take arrays of shape (n_components,): variances in (0, 1], `scale` and `gain`."""
+        """Set variances in (0, 1], `scale` and `gain` from arrays of shape (n_components,)."""
         self.logit.copy_(torch.from_numpy(variance).clamp(max=1 - 1e-4).logit())
         self.scale.copy_(torch.from_numpy(scale))
         self.gain.copy_(torch.from_numpy(gain))
@@ -159,7 +174,7 @@ class GaussianLatent(Latent):
         return 2 * n_components
 
     def forward(self, h):
-        # In turns: a prefix of means and logits is a prefix of h.
+        # Means and logits alternate, so that those of the first components are the first of h.
         return GaussianPosterior(self.scale * h[:, 0::2], self.logit + h[:, 1::2])
 
     def decoder_inputs(self, z, mask):

@@ -1,4 +1,4 @@
-"""Modes of torch that a library must not depend on."""
+"""Modes of torch on which the results of a library should not depend."""
 
 from contextlib import ExitStack, contextmanager
 
@@ -7,7 +7,10 @@ import torch
 
 @contextmanager
 def without_ambient_state():
-    """Turn gradients on and automatic casting off meanwhile, whatever the caller's thread has set of torch."""
+    """Context manager in which gradients are enabled, and inference mode and autocast disabled.
+
+    The modes that the caller has set in this thread are restored afterwards.
+    """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

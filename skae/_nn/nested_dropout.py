@@ -1,29 +1,29 @@
-"""Nested dropout: latent codes of which every prefix is a code."""
+"""Nested dropout, which trains latent codes to be decoded from any number of components."""
 
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-# Fraction of the codes whose prefix has the emphasized length, and relative weights of the other
-# lengths, 1 where none is given: what the first two components can do is little, and what they take
-# from the length 4 is much.
+# Fraction of the codes that are masked to the emphasized length.
 _EMPHASIS = 0.4
+# Relative frequencies of the other lengths, by default 1. To train lengths 1 and 2 more often would
+# improve them little, at a high cost at length 4.
 _WEIGHTS = {1: 0.5, 2: 0.75, 4: 3.0}
-_STOCK_SIZE = 1024  # masks that are made together, at least those of a batch
+_STOCK_SIZE = 1024  # number of masks that are made at once; more if a batch is larger
 
 
 class PrefixMask(NamedTuple):
-    """Which components are left: tensors with a row for each code, or one for all of them.
+    """Masks that keep a prefix of each code: n masks for n codes, or one for all codes.
 
     Attributes
     ----------
     length : Tensor of shape (n, 1)
-        Number of components that are left, at least 1.
+        Number of components that are kept, at least 1.
     mask : Tensor of shape (n, n_components)
-        1 for a component that is left, else 0.
+        1 for a component that is kept, 0 for a masked one.
     condition : Tensor of shape (n, n_condition_features)
-        What the decoder is conditioned on.
+        Encoding of the length, on which the decoder is conditioned.
     """
 
     length: torch.Tensor
@@ -31,7 +31,7 @@ class PrefixMask(NamedTuple):
     condition: torch.Tensor
 
     def repeated(self, n_draws):
-        """The mask of that many draws of each code, one draw of all codes after the other."""
+        """Masks for `n_draws` Monte Carlo samples of all codes, one after the other."""
         return (
             self
             if len(self.length) == 1
@@ -40,35 +40,39 @@ class PrefixMask(NamedTuple):
 
 
 class NestedDropout(nn.Module):
-    """Masks that leave a prefix of each code in training, so that every prefix is a code [1]_.
+    """Nested dropout: in training, all but a prefix of each latent code is masked with zeros [1]_.
 
-    The lengths are 1, 2, 4 and so on [2]_, all components, and an emphasized one. Between two of
-    them the error decreases as well, though no mask has such a length; masks of every length cost
-    those that are there.
+    The lengths of the prefixes are 1, 2, 4 and so on [2]_, the number of components, and an
+    emphasized one. Between two of these lengths, the error decreases as well, though none is
+    trained. To train every length would raise the error at those above.
 
-    The decoder is conditioned on the length, since one that has to guess it from zeros fits small
-    data badly at full length: on a 1 and, for each doubling of the length (from 1 to 2, from 2 to
-    4, from 4 to 8 and so on), on the fraction of its components that are left, times the root of
-    their number, as a sum of one weight for each of them would vary.
+    The decoder is conditioned on the length: on small data, a decoder that has to infer it from
+    zeros fits badly at full length. The condition is a constant 1 and, for each doubling of the
+    length (from 1 to 2, from 2 to 4, from 4 to 8 and so on), the fraction of its components that is
+    kept, multiplied by the square root of their number. It thus has the scale of a sum over these
+    components with random weights.
 
     Parameters
     ----------
     n_components : int
+        Number of components.
     emphasized : int, default=None
-        A length from 1 to `n_components`, which is the default.
+        Length that a fixed fraction of the masks has, from 1 to `n_components`. With None, it is
+        `n_components`.
 
     Attributes
     ----------
     lengths : list of int
-        Those of the masks.
+        Lengths of the masks in training.
     validation_lengths : list of int
-        Those at which an epoch is validated; to decode at all would take its time.
+        Lengths at which an epoch is validated. To decode at all lengths would take too long.
 
     References
     ----------
-    .. [1] O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout", ICML 2014.
-       :arxiv:`1402.0915`
-    .. [2] A. Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022. :arxiv:`2205.13147`
+    .. [1] Rippel, O., Gelbart, M. and Adams, R. "Learning Ordered Representations with Nested
+       Dropout". ICML, 2014. :arxiv:`1402.0915`
+    .. [2] Kusupati, A. et al. "Matryoshka Representation Learning". NeurIPS, 2022.
+       :arxiv:`2205.13147`
     """
 
     def __init__(self, n_components, emphasized=None):
@@ -95,18 +99,18 @@ class NestedDropout(nn.Module):
         return self._conditions.shape[1]
 
     def prefix(self, length):
-        """The mask of all codes that leaves a prefix of that length."""
+        """Mask for all codes that keeps a prefix of that length."""
         return self._rows(slice(length, length + 1))
 
     def next_masks(self, n):
-        """Masks of n codes: any that many that follow one another have the lengths in their proportions.
+        """Masks for the next n codes, with lengths in their proportions.
 
-        Nothing is random about them, as the samples of a batch are in random order. A stock of
-        masks is used again and again: to make them again would take a twentieth of a step where
-        batches are small.
+        The lengths need not be random, as the samples of a batch are in random order. Masks are
+        reused: to make new ones for each batch would take a twentieth of the time of a step with
+        small batches.
         """
         masks = None if self._stock is None else self._stock.mask
-        # Of another device or dtype.
+        # New masks are needed for a larger batch, and for another device or dtype.
         if masks is None or len(masks) < n or masks.to(self._masks) is not masks:
             self._stock, self._n_used = self._rows(self._spread(max(n, _STOCK_SIZE))), 0
         if self._n_used + n > len(self._stock.length):
@@ -119,7 +123,7 @@ class NestedDropout(nn.Module):
         return PrefixMask(self._lengths[index], self._masks[index], self._conditions[index])
 
     def _spread(self, n):
-        """Lengths in their proportions, as evenly as may be in any stretch of them."""
+        """Lengths in their proportions, spread evenly over any consecutive part."""
         weights = {
             length: _WEIGHTS.get(length, 1.0)
             for length in self.lengths
@@ -130,8 +134,8 @@ class NestedDropout(nn.Module):
         ends = torch.tensor(
             [weights[length] for length in self.lengths], dtype=torch.float32, device="cpu"
         ).cumsum(0)
-        # Multiples of the golden ratio, less their integers, are spread evenly over [0, 1], and so
-        # are any n in a row.
+        # The fractional parts of consecutive multiples of the golden ratio are spread evenly over
+        # [0, 1].
         places = (_integers(n) * round(2**31 * (5**0.5 - 1)) % 2**32).float() / 2**32
         lengths = torch.tensor(self.lengths, device="cpu")[
             torch.searchsorted(ends[:-1] / ends[-1], places)
@@ -140,5 +144,5 @@ class NestedDropout(nn.Module):
 
 
 def _integers(n):
-    """0 to n - 1; the process may have another default device than the CPU."""
+    """Integers from 0 to n - 1 on the CPU, which need not be the default device of the process."""
     return torch.arange(n, device="cpu")

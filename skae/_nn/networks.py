@@ -1,9 +1,9 @@
-"""Networks: the residual paths of encoder and decoder, which are what is not linear.
+"""Networks: the nonlinear residual paths of encoder and decoder.
 
-A network is a frozen dataclass of its own sizes and choices. ``build(sizes)`` makes a pair ``(f,
-g)`` of modules, ``f`` from features to latent codes and ``g`` from codes to features. The last
-layer with weights of each is linear: it starts at zero where there is a linear path. A network
-knows nothing of losses, data or training.
+A network is a frozen dataclass of its own sizes and choices. Its ``build(sizes)`` makes a pair of
+modules: ``f`` maps features to latent codes, and ``g`` maps codes to features. In each of them, no
+activation follows the last layer that has weights, which starts at zero where there is a linear
+path. A network does not depend on losses, data or training.
 """
 
 import math
@@ -24,16 +24,17 @@ ACTIVATIONS = {
 
 
 class WithoutValues:
-    """Mixin of layers that are made without weights: `initialize` draws them by a generator of its own, or a file has them.
+    """Mixin of layers that are made without weights, on torch's meta device.
 
-    torch's own initialization would draw from the generator of the whole process.
+    The weights come from `initialize` with a generator of its own, or from a file. The default
+    initialization of torch would use the global generator.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, device="meta", dtype=torch.float32, **kwargs)
 
     def reset_parameters(self):
-        """Draw nothing."""
+        """Do nothing."""
 
 
 class Linear(WithoutValues, nn.Linear):
@@ -50,18 +51,19 @@ class ConvTranspose2d(WithoutValues, nn.ConvTranspose2d):
 
 @torch.no_grad()
 def initialize(path, rng):
-    """Draw the weights of layers that have none, as torch does by default.
+    """Draw the weights of layers that have none, from the default distributions of torch.
 
     Parameters
     ----------
     path : nn.Module
+        Residual path.
     rng : torch.Generator
-        Of the CPU.
+        Generator on the CPU.
     """
     for layer in path.modules():
         for name, parameter in layer.named_parameters(recurse=False):
             if parameter.is_meta:
-                # He's rule with the slope that torch takes.
+                # He's initialization, with the slope that torch uses.
                 limit = 1 / math.sqrt(layer.weight[0].numel())
                 values = torch.empty(parameter.shape, dtype=torch.float32, device="cpu")
                 setattr(layer, name, nn.Parameter(values.uniform_(-limit, limit, generator=rng)))
@@ -74,12 +76,12 @@ class Sizes:
     Parameters
     ----------
     n_features, n_components, n_outputs : int
-        Of a sample, of its latent code and of its reconstruction.
+        Sizes of a sample, of its latent code and of its reconstruction.
     latent_width : int
-        Number of values that the encoder gives.
+        Number of outputs of the encoder.
     n_condition_features : int
-        Number of values that the decoder is conditioned on; beyond 0 it takes pairs of codes and
-        those.
+        Number of values that the decoder is conditioned on. If it is positive, the input of the
+        decoder is a pair of codes and these values.
     """
 
     n_features: int
@@ -91,28 +93,31 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Dense:
-    """Fully connected layers; the decoder mirrors the encoder.
+    """Fully connected networks; the decoder mirrors the encoder.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int
+        Widths of the hidden layers of the encoder.
     activation : str
-        A key of `ACTIVATIONS`.
+        Activation function of the hidden layers, a key of `ACTIVATIONS`.
     """
 
     hidden_layer_sizes: tuple
     activation: str
 
     def build(self, sizes):
-        """Residual paths of encoder and decoder.
+        """Build the residual paths of encoder and decoder.
 
         Parameters
         ----------
         sizes : Sizes
+            Sizes of inputs and outputs.
 
         Returns
         -------
         f, g : nn.Sequential
+            Residual paths.
         """
         hidden = self.hidden_layer_sizes
         f = self._perceptron(
@@ -131,7 +136,10 @@ class Dense:
 
 
 def first_layer(sizes, n_out):
-    """The first layer of a decoder, fully connected; with ordered codes it is conditioned on the length of their prefix."""
+    """First layer of a decoder, fully connected.
+
+    If the components are ordered, it is conditioned on the number of components that are kept.
+    """
     if sizes.n_condition_features:
         return ConditionalLinear(sizes.n_condition_features, sizes.n_components, n_out)
     return Linear(sizes.n_components, n_out)
@@ -139,12 +147,12 @@ def first_layer(sizes, n_out):
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolutional layers between flat images and flat codes.
+    """Convolutional networks between flat images and flat codes.
 
-    Each layer of the encoder halves the sides, rounding up. The first ``len(channels)`` layers of
-    the decoder double them, to the very sizes that the encoder had; any further one leaves them. A
-    fully connected layer makes the code of the last feature maps, and one makes such maps again of
-    a code; or the maps are the code.
+    Each layer of the encoder halves height and width, rounding up. The first ``len(channels)``
+    layers of the decoder double them, to exactly the sizes that the encoder had; any further layer
+    keeps them. Either fully connected layers map the last feature maps to the code and the code to
+    feature maps, or the feature maps are the code.
 
     Parameters
     ----------
@@ -153,13 +161,14 @@ class Conv:
     is_spatial : bool
         Whether the last feature maps are the code.
     channels, decoder_channels : tuple of int
-        Channels after each layer, but for the decoder's last, which has the output's.
+        Number of channels after each layer of encoder and decoder, except for the decoder's last
+        layer, which has those of the output.
     kernel_size : int
-        Odd, so that a layer that neither halves nor doubles keeps the sides.
+        Height and width of the kernels. It is odd, so that a layer without stride keeps the sizes.
     activation : str
-        A key of `ACTIVATIONS`.
+        Activation function of the hidden layers, a key of `ACTIVATIONS`.
     downsampling, upsampling : str
-        Keys of `DOWNSAMPLINGS` and `UPSAMPLINGS`.
+        How layers halve and double the sizes, keys of `DOWNSAMPLINGS` and `UPSAMPLINGS`.
     """
 
     image_shape: tuple
@@ -172,7 +181,7 @@ class Conv:
     upsampling: str
 
     def build(self, sizes):
-        """Residual paths of encoder and decoder; see :meth:`Dense.build`."""
+        """Build the residual paths of encoder and decoder; see :meth:`Dense.build`."""
         f, g = self._encoder_layers(), self._decoder_layers(sizes)
         if self.is_spatial:
             f[-1] = ToSamples()
@@ -184,7 +193,7 @@ class Conv:
 
     @property
     def spatial_width(self):
-        """Number of values of the last feature maps."""
+        """Number of values in the last feature maps."""
         return math.prod(self._maps_shape)
 
     @property
@@ -218,12 +227,12 @@ class Conv:
             ]
         for n_in, n_out in n_channels[len(self.channels) :]:
             layers += [_same_conv(n_in, n_out, self.kernel_size), ACTIVATIONS[self.activation]()]
-        layers[-1] = ToSamples()  # the last layer is linear
+        layers[-1] = ToSamples()  # replaces the last activation: the output is linear
         return layers
 
 
 def halved_sides(sides, n_times):
-    """Height and width before and after each halving, which rounds up."""
+    """Height and width before and after each halving, rounded up."""
     sizes = [tuple(sides)]
     for _ in range(n_times):
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
@@ -235,7 +244,7 @@ def _same_conv(n_in, n_out, kernel_size, stride=1):
 
 
 def _strides(size, half):
-    return tuple(1 if a == b else 2 for a, b in zip(size, half, strict=True))  # a side of 1 stays 1
+    return tuple(1 if a == b else 2 for a, b in zip(size, half, strict=True))  # 1 is not halved
 
 
 def _stride_down(n_in, n_out, kernel_size, size, half):
@@ -255,7 +264,7 @@ def _max_pool_down(n_in, n_out, kernel_size, size, half):
 
 
 def _transpose_up(n_in, n_out, kernel_size, half, size):
-    if kernel_size == 1:  # the same map; see StridedPointwise
+    if kernel_size == 1:  # an equivalent layer, for the reason given in StridedPointwise
         return _zeros_up(n_in, n_out, kernel_size, half, size)
     strides = _strides(size, half)
     rest = tuple(a - 1 - (b - 1) * s for a, b, s in zip(size, half, strides, strict=True))
@@ -287,16 +296,17 @@ UPSAMPLINGS = {
 
 
 class StridedPointwise(Conv2d):
-    """A convolution with a kernel of 1 x 1 that leaves out pixels: those that a stride would pass over.
+    """A 1 x 1 convolution with strides, which skips pixels before the convolution.
 
-    On some processors, torch's own backward pass of such a convolution with a stride and one input
-    channel writes outside of its memory (torch 2.13, oneDNN).
+    On some processors, the backward pass of torch's strided 1 x 1 convolution of one input channel
+    writes outside of its memory (torch 2.13 with oneDNN).
 
     Parameters
     ----------
     n_in, n_out : int
-        Channels.
+        Number of input and output channels.
     strides : tuple of int
+        Vertical and horizontal stride.
     """
 
     def __init__(self, n_in, n_out, strides):
@@ -308,14 +318,16 @@ class StridedPointwise(Conv2d):
 
 
 class ConditionalLinear(Linear):
-    """A linear layer of masked codes, whose bias is linear in what the decoder is conditioned on.
+    """Linear layer of masked codes, with a bias that is a linear function of the condition.
 
-    Otherwise a component that is masked would be one that happens to be zero.
+    The condition lets the decoder distinguish a masked component from one that is zero.
 
     Parameters
     ----------
     n_condition_features : int
+        Number of values that the decoder is conditioned on.
     n_components, n_outputs : int
+        Number of inputs and outputs.
     """
 
     def __init__(self, n_condition_features, n_components, n_outputs):
@@ -330,7 +342,7 @@ class ConditionalLinear(Linear):
 
 
 class ToImages(nn.Module):
-    """Flat samples, channels last, to images, channels first as torch has them."""
+    """Reshape flat samples, with channels last, to images with channels first, as in torch."""
 
     def __init__(self, image_shape):
         super().__init__()
@@ -341,14 +353,14 @@ class ToImages(nn.Module):
 
 
 class ToSamples(nn.Module):
-    """Images, channels first, to flat samples, channels last."""
+    """Reshape images with channels first to flat samples, with channels last."""
 
     def forward(self, x):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
 class ZeroInsertion(nn.Module):
-    """Zeros between the values of an image, which a transposed convolution has too."""
+    """Insert zeros between the pixels of an image, as a transposed convolution does."""
 
     def __init__(self, size, strides):
         super().__init__()

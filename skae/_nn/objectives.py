@@ -1,19 +1,18 @@
 """Losses of a reconstruction, and the objectives that training minimizes.
 
-A loss is called as torch's are: ``loss(x_hat, x, reduction="mean")`` gives the mean over all
-values, "none" each value's.
+A loss has the signature of torch's functions: ``loss(x_hat, x, reduction="mean")`` returns the mean
+over all values, and with "none" the loss of each value.
 
-An objective is a function of what the module returns and of a batch, and never reaches into the
-module:
+An objective is a function of a module's output and of a batch, without access to the module:
 
-- ``per_sample(output, batch)`` is its value for each sample (n,),
-- called with both, it gives the scalar that a gradient step descends,
-- ``draws(batch)`` are the fixed draws of the latent codes, a group after the other, by which it is
-  computed without chance; ``[None]`` where nothing is drawn,
-- ``score(loss, reference)`` makes of a mean what `validation_scores_` holds, relative to
-  ``reference(batches)``,
-- ``max_losses(start, reference)`` is what the loss at each length of prefixes may become by
-  training.
+- ``objective(output, batch)`` is the scalar that a gradient step minimizes;
+- ``per_sample(output, batch)`` is the loss of each sample (n,);
+- ``draws(batch)`` are groups of standard normal noise, from which fixed Monte Carlo samples of the
+  latent codes are computed for validation, or ``[None]`` for deterministic codes;
+- ``score(loss, reference)`` turns a mean loss into an entry of `validation_scores_`, relative to
+  ``reference(batches)``;
+- ``max_losses(start, reference)`` are the highest losses, one for each length of a prefix, at which
+  an epoch is eligible, given those at the start of training.
 """
 
 import math
@@ -23,11 +22,15 @@ import torch
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss
 
-_MAX_DECODED_VALUES = 4_000_000  # that are decoded together, at least one draw of each sample
+# Limit of the values that are decoded at once. One Monte Carlo sample of each sample may exceed it.
+_MAX_DECODED_VALUES = 4_000_000
 
 
 def log_loss(x_hat, x, reduction="mean"):
-    """Cross-entropy, whose logarithms are bounded as torch's are; at NaN torch's raises, which the training loop handles."""
+    """Binary cross-entropy, with logarithms limited to -100 as in torch.
+
+    The loss of NaN is NaN, which the training loop handles, whereas torch's raises an error.
+    """
     values = -(x * x_hat.log().clamp(min=-100) + (1 - x) * (-x_hat).log1p().clamp(min=-100))
     return values.mean() if reduction == "mean" else values
 
@@ -36,14 +39,15 @@ LOSSES = {"absolute_error": l1_loss, "log_loss": log_loss, "squared_error": mse_
 
 
 class Reconstruction(nn.Module):
-    """Mean over the features of a loss of the reconstruction.
+    """Loss of the reconstruction, averaged over features.
 
     Parameters
     ----------
     loss : str
-        A key of `LOSSES`.
+        Loss, a key of `LOSSES`.
     sufficient_score : float
-        Score that a prefix of ordered codes may fall back to where it starts beyond it.
+        Score that suffices for a prefix of ordered codes: where a prefix starts above it, an epoch
+        with at least this score is eligible.
     """
 
     def __init__(self, loss, sufficient_score):
@@ -52,7 +56,7 @@ class Reconstruction(nn.Module):
         self.sufficient_score = sufficient_score
 
     def forward(self, output, batch):
-        # One kernel, where sample by sample there would be several.
+        # The mean over all values is one kernel, whereas losses of samples would need several.
         return self.loss(output.reconstruction, batch.target)
 
     def per_sample(self, output, batch):
@@ -62,8 +66,8 @@ class Reconstruction(nn.Module):
         return [None]
 
     def reference(self, batches):
-        """Loss of predicting the mean sample; 1 where there is but one sample."""
-        # Summed on the host: not every device has float64.
+        """Loss of predicting the mean sample, or 1 where that is zero."""
+        # Sum on the host: not every device supports float64.
         sums = [
             (batch.target.numpy(force=True).sum(axis=0, dtype=np.float64), len(batch.target))
             for batch in batches
@@ -74,31 +78,31 @@ class Reconstruction(nn.Module):
         return sum(losses) / n_samples or 1.0
 
     def score(self, loss, reference):
-        """1 minus the loss over the reference: R² for squared error."""
+        """Score 1 - loss / reference, which is R² for the squared error."""
         return 1.0 - loss / reference
 
     def max_losses(self, start, reference):
-        """Those of the start, or what suffices."""
+        """Losses at the start of training, or that of the sufficient score where it is higher."""
         return np.maximum(start, (1 - self.sufficient_score) * reference)
 
 
 class NegativeELBO(nn.Module):
-    r"""Evidence lower bound with its sign turned, in nats.
+    r"""Negative evidence lower bound (ELBO), in nats and in the units of X.
 
     .. math:: -\mathrm{E}_{q(z|x)} \log p(x|z) + \beta\, \mathrm{KL}(q(z|x) \,\|\, p(z))
 
-    The expectation is the mean over the draws that the module's output is of.
+    The expectation is estimated by the mean over the Monte Carlo samples in the module's output.
 
     Parameters
     ----------
     beta : float
+        Weight of the Kullback-Leibler divergence.
     noise : Tensor of shape (n_draws, n_components)
-        Standard normal draws that all samples share; see `matched_draws`.
+        Standard normal noise for validation, which all samples share; see `matched_draws`.
     log_volume : float
-        Logarithm of the volume by which the units of X are larger than those of the network.
+        Logarithm of the volume that a unit volume of the network's units has in the units of X.
     contamination : float, default=0.0
-        Fraction of the samples of a batch, those with the highest loss, that have no part in
-        training.
+        Fraction of the samples of a batch, those with the highest loss, that are left out.
     """
 
     def __init__(self, beta, noise, log_volume, contamination=0.0):
@@ -107,20 +111,20 @@ class NegativeELBO(nn.Module):
         self.noise = noise
         self.log_volume = log_volume
         self.contamination = contamination
-        self._n_due = 0.0  # samples of earlier batches that are still to be left out
+        self._n_due = 0.0  # samples still to be left out, a fraction of a sample included
 
     def forward(self, output, batch):
         losses = self.per_sample(output, batch)
         if not self.contamination:
             return losses.mean()
-        # What a small batch has no whole sample for carries over to the next ones.
+        # A fraction of a sample, as small batches have it, carries over to the next batches.
         self._n_due += self.contamination * len(losses)
         n_left_out = min(int(self._n_due), len(losses) - 1)
         self._n_due -= n_left_out
         if not n_left_out:
             return losses.mean()
         excess = losses.detach()
-        if output.mask is not None:  # a short prefix has a high loss whatever its sample
+        if output.mask is not None:  # a short prefix has a high loss for any sample
             excess = excess - _group_means(
                 excess, output.mask.length[:, 0], self.noise.shape[1] + 1
             )
@@ -134,35 +138,37 @@ class NegativeELBO(nn.Module):
         return grouped(self.noise, batch.target)
 
     def reference(self, batches):
-        """Nothing: the ELBO has units of its own."""
+        """Return None: the score is the ELBO, which is not relative to anything."""
         return None
 
     def score(self, loss, reference):
-        """The ELBO itself."""
+        """Score of a mean loss: the ELBO."""
         return -loss
 
     def max_losses(self, start, reference):
-        """Those of the start."""
+        """Losses at the start of training."""
         return start
 
 
 def expected_losses(module, objective, batch, mask=None):
-    """Objective of each sample (n,) by fixed draws of its latent code, of which a prefix is left.
+    """Loss of each sample (n,), from fixed Monte Carlo samples of the latent codes.
 
     Parameters
     ----------
     module : Autoencoder
+        Module in evaluation mode.
     objective : Reconstruction or NegativeELBO
+        Objective.
     batch : object
-        With `input` and `target`.
+        Batch with attributes `input` and `target`.
     mask : PrefixMask, default=None
-        None leaves all components.
+        Mask of the codes. With None, all components are used.
     """
     return _expected_losses(module, module.inference(batch.input), objective, batch, mask)
 
 
 def validation_losses(module, objective, batch):
-    """`expected_losses` at each prefix that an epoch is validated at (n, n_prefixes)."""
+    """Losses of each sample for each prefix with which an epoch is validated (n, n_prefixes)."""
     latent = module.inference(batch.input)
     masks = module.latent.validation_masks
     return torch.stack(
@@ -181,21 +187,27 @@ def _expected_losses(module, latent, objective, batch, mask):
 
 
 def importance_weighted_bound(module, batch, noise):
-    r"""Importance-weighted bound of the log density of each sample (n,), in nats and the network's units [1]_.
+    r"""Importance-weighted lower bound of the log density of each sample (n,) [1]_.
 
-    .. math:: \log \frac{1}{K} \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \qquad z_k \sim q(z|x)
+    .. math::
+        \log \frac{1}{K} \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)},
+        \qquad z_k \sim q(z|x)
+
+    It is in nats and in the network's units.
 
     Parameters
     ----------
     module : VariationalAutoencoder
+        Module in evaluation mode.
     batch : object
-        With `input` and `target`.
+        Batch with attributes `input` and `target`.
     noise : Tensor of shape (K, n_components)
-        Standard normal draws, for all samples the same.
+        Standard normal noise of the Monte Carlo samples, which all samples share.
 
     References
     ----------
-    .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016. :arxiv:`1509.00519`
+    .. [1] Burda, Y., Grosse, R. and Salakhutdinov, R. "Importance Weighted Autoencoders". ICLR,
+       2016. :arxiv:`1509.00519`
     """
     posterior = module.inference(batch.input)
     bound = torch.full(
@@ -212,16 +224,19 @@ def importance_weighted_bound(module, batch, noise):
 
 
 def matched_draws(n_pairs, n_components, seed):
-    """Standard normal draws (2 n_pairs, n_components) with exact moments: each next to its negative, and of unit variance.
+    """Standard normal noise with exact mean and variance (2 n_pairs, n_components).
 
-    So the log density of a linear Gaussian decoder has its exact expectation where the decoder's
-    columns are orthogonal, as they start. Where there are as many pairs as components, the draws
-    are uncorrelated too, and any columns will do.
+    It contains the negative of each vector, and each component has unit variance. The mean log
+    density of a linear Gaussian decoder over such Monte Carlo samples equals its expectation, if
+    the columns of the decoder are orthogonal, as they are at the start. With at least as many pairs
+    as components, the components are also uncorrelated, and the columns may be arbitrary.
 
     Parameters
     ----------
     n_pairs, n_components : int
+        Number of pairs of opposite vectors, and their length.
     seed : int
+        Seed of the random numbers.
     """
     rng = torch.Generator("cpu").manual_seed(seed)
     draws = torch.randn(n_pairs, n_components, generator=rng, dtype=torch.float64, device="cpu")
@@ -233,12 +248,15 @@ def matched_draws(n_pairs, n_components, seed):
 
 
 def grouped(noise, target):
-    """Draws (n_draws, 1, k) in the dtype of the samples, in groups that give a bounded number of decoded values."""
+    """Split noise into groups (n_draws, 1, k), which limit the number of values decoded at once.
+
+    The groups have the dtype and device of the samples `target`.
+    """
     return noise.to(target)[:, None].split(max(1, _MAX_DECODED_VALUES // target.numel()))
 
 
 def _group_means(values, groups, n_groups):
-    """Mean of the values of its group, for each value."""
+    """For each value, the mean of all values of its group."""
     sums, counts = (
         values.new_zeros(n_groups).index_add(0, groups, v)
         for v in (values, torch.ones_like(values))

@@ -1,20 +1,20 @@
-"""What the decoder's output goes through."""
+"""Last stages of the decoder."""
 
 import torch
 from torch import nn
 
 
 class StraightThroughClip(nn.Module):
-    """Clip to [lower, upper]; in training the gradient passes as though nothing had been clipped.
+    """Clipping to [lower, upper], with a straight-through gradient.
 
-    A plain clamp has no gradient outside its range, so that an output which left it would never
-    come back.
+    In training, the gradient passes as if nothing had been clipped. A plain clamp has no gradient
+    outside its range, so an output that left the range would never return.
 
     Parameters
     ----------
     n_features : int
-        Length of the buffers `lower` and `upper`, infinite until they are set. No file has them:
-        the standardizer does.
+        Length of the buffers `lower` and `upper`, which are infinite until they are set. They are
+        not saved in files, as they follow from the standardizer.
     """
 
     def __init__(self, n_features):
@@ -39,11 +39,11 @@ class StraightThroughClip(nn.Module):
         if not self.training:
             return x.clamp(self.lower, self.upper)
         clipped = x.clone()
-        clipped.detach().clamp_(self.lower, self.upper)  # which autograd does not see
+        clipped.detach().clamp_(self.lower, self.upper)  # autograd does not record this
         return clipped
 
 
-# Each makes the last stage of the decoder for a number of features.
+# Functions that make the last stage of the decoder for a number of features.
 OUTPUTS = {
     "clip": StraightThroughClip,
     "identity": lambda n_features: nn.Identity(),

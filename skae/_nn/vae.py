@@ -1,4 +1,4 @@
-"""The variational autoencoder: an autoencoder with Gaussian codes and a likelihood."""
+"""The variational autoencoder: an autoencoder with a Gaussian latent space and a likelihood."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from skae._nn.latents import GaussianLatent, GaussianPosterior
 from skae._nn.nested_dropout import PrefixMask
 from skae._nn.objectives import NegativeELBO, matched_draws
 
-_N_VALIDATION_PAIRS = 2  # of draws of the code, which all samples share
+_N_VALIDATION_PAIRS = 2  # pairs of Monte Carlo samples of the code; see `matched_draws`
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class VAESpec(Spec):
     Parameters
     ----------
     likelihood : object
-        Such as :class:`skae._likelihoods.gaussian.Gaussian`.
+        Likelihood, such as :class:`skae._likelihoods.gaussian.Gaussian`.
     beta, contamination : float
         See :class:`skae._nn.objectives.NegativeELBO`.
     n_draws : int
@@ -36,7 +36,7 @@ class VAESpec(Spec):
     contamination: float
 
     def build(self):
-        """The module, its weights without values."""
+        """Build the module, with weights that are not yet initialized."""
         latent = GaussianLatent(self.n_components, self._nested_dropout())
         paths, sizes, latent, output, is_anchored = self._parts(latent)
         n_lengths = self.n_components if self.is_ordered else 1
@@ -49,7 +49,7 @@ class VAESpec(Spec):
         )
 
     def build_objective(self, scale, seed):
-        """The objective, for targets of that scale, with draws of that seed."""
+        """Build the objective, for targets of this scale and Monte Carlo samples of this seed."""
         return self.build_negative_elbo(scale, seed, self.beta, _N_VALIDATION_PAIRS)
 
     def build_negative_elbo(self, scale, seed, beta, n_pairs):
@@ -58,16 +58,17 @@ class VAESpec(Spec):
 
 
 class VAEOutput(NamedTuple):
-    """What a variational autoencoder returns.
+    """Output of a variational autoencoder.
 
     Attributes
     ----------
     likelihood : NamedTuple
-        Distributions p(x|z) of each draw of the code of each sample, with `mean` (n_draws, n,
-        n_outputs) and `log_prob`.
+        Distributions p(x|z) for each Monte Carlo sample of each code, with the attribute `mean` of
+        shape (n_draws, n, n_outputs) and the method `log_prob`.
     posterior : GaussianPosterior
         Distributions q(z|x).
     mask : PrefixMask or None
+        Mask of the codes.
     """
 
     likelihood: tuple
@@ -85,11 +86,11 @@ class VariationalAutoencoder(Autoencoder):
     Parameters
     ----------
     paths, sizes, latent, likelihood, is_anchored
-        Of :class:`Autoencoder`, with a likelihood for its output: what a
+        Parameters of :class:`Autoencoder`. Its output is a likelihood, the module that a
         :class:`skae._likelihoods.likelihood.Likelihood` builds.
     start_density : PCADensity or None
-        Density of the start, of which the components are the encoder's linear path: that is not
-        trained then.
+        Density of the start, which remains a part of the density. Its components are the weights of
+        the encoder's linear path, which is then not trained.
     n_draws : int
         Monte Carlo samples of the code of each sample in training.
     """
@@ -98,21 +99,32 @@ class VariationalAutoencoder(Autoencoder):
         super().__init__(paths, sizes, latent, likelihood, is_anchored)
         self.n_draws = n_draws
         self.start_density = start_density
-        # Of the means the linear path is that density's components, of the variances zero.
+        # The linear path holds the components of that density for the means, and zeros for the
+        # variances: if it were trained, the density of the start would change.
         self.encoder.trains_linear = not self.keeps_start
 
     @property
     def keeps_start(self):
-        """Whether the density of the start is a part of the density."""
+        """Whether the density is a mixture with that of the start."""
         return self.start_density is not None
 
     @property
     def principal_components(self):
-        """Those of the start (n_components, n_features), where it is kept."""
-        return self.encoder.linear.weight[0::2]  # the others are the variances'
+        """Principal components (n_components, n_features) of the start, if it is kept."""
+        return self.encoder.linear.weight[0::2]  # the other rows belong to the variances
 
     def generative(self, latent, mask=None, noise=None):
-        """The output for draws of the codes by standard normal noise (n_draws, n or 1, n_components), or for their means."""
+        """Output for Monte Carlo samples of masked codes, or for the means of the codes.
+
+        Parameters
+        ----------
+        latent : GaussianPosterior
+            Distributions of the codes.
+        mask : PrefixMask, default=None
+            Mask of the codes. With None, all components are used.
+        noise : Tensor of shape (n_draws, n or 1, n_components), default=None
+            Standard normal noise of the Monte Carlo samples. With None, the means are used.
+        """
         z = latent.mean[None] if noise is None else latent.rsample(noise)
         raw = self.raw(z.flatten(0, 1), mask and mask.repeated(len(z))).unflatten(0, z.shape[:2])
         return VAEOutput(self.output.distribution(raw, mask), latent, mask)
@@ -132,16 +144,19 @@ class VariationalAutoencoder(Autoencoder):
             self.output.complete(self.latent.nested_dropout.lengths)
 
     def log_density(self, u, elbo):
-        """Log density of each sample (n,) in nats: the ELBO, in a mixture with a start that is kept."""
+        """Log density of each sample (n,), in nats: the ELBO, mixed with a start that is kept."""
         return self.start_density(u, self.principal_components, elbo) if self.keeps_start else elbo
 
 
 class PCADensity(nn.Module):
-    """Mixture of a log density with that of probabilistic PCA. Of its buffers a prefix is the model of the first components.
+    """Mixture of a density with that of probabilistic PCA.
+
+    The first k entries of its buffers define the model of the first k components.
 
     Parameters
     ----------
     n_components : int
+        Number of components.
     """
 
     def __init__(self, n_components):
@@ -152,17 +167,17 @@ class PCADensity(nn.Module):
         self.register_buffer(
             "noise_variances", torch.ones(n_components, dtype=torch.float32, device="cpu")
         )
-        # In the mixture.
+        # Weight of probabilistic PCA in the mixture.
         self.register_buffer("weight", torch.zeros((), dtype=torch.float32, device="cpu"))
 
     def start_at(self, model, weight):
-        """Take a :class:`skae._linear.ppca.ProbabilisticPCA` and its weight in the mixture."""
+        """Set the model, a :class:`skae._linear.ppca.ProbabilisticPCA`, and its weight."""
         self.eigenvalues[: len(model.eigenvalues)] = torch.from_numpy(model.eigenvalues)
         self.noise_variances.copy_(torch.from_numpy(model.noise_variances(len(self.eigenvalues))))
         self.weight.fill_(weight)
 
     def model(self, components, n_components):
-        """Components (k, n_features), eigenvalues (k,) and noise variance of the model of the first k components."""
+        """Components, eigenvalues and noise variance of the model with fewer components."""
         noise_variance = self.noise_variances[n_components - 1].item()
         V, eigenvalues = (
             part[:n_components].numpy(force=True) for part in (components, self.eigenvalues)
@@ -170,10 +185,16 @@ class PCADensity(nn.Module):
         return V.astype(np.float64), eigenvalues.astype(np.float64), noise_variance
 
     def forward(self, u, components, log_density):
-        """Log density of each sample (n,) by the mixture with the model of components (k, n_features), in nats.
+        """Log density of each sample (n,) under the mixture, in nats and the network's units.
 
-        Samples and densities are in the network's units. A component of no more variance than the
-        noise may be zero.
+        Parameters
+        ----------
+        u : Tensor of shape (n, n_features)
+            Samples.
+        components : Tensor of shape (n_components, n_features)
+            Principal components. One with no more variance than the noise may be zero.
+        log_density : Tensor of shape (n,)
+            Log density of each sample under the other part of the mixture.
         """
         weight = self.weight.item()
         return torch.logaddexp(
@@ -181,10 +202,10 @@ class PCADensity(nn.Module):
         )
 
     def of_start(self, u, components):
-        """Log density of each sample (n,) by probabilistic PCA: its ELBO, as it has no gap."""
+        """Log density of each sample (n,) under probabilistic PCA, which equals its ELBO."""
         noise = self.noise_variances[-1].item()
         eigenvalues = self.eigenvalues.cpu().double().clamp(min=noise)
-        variance = noise / eigenvalues  # of the code given a sample
+        variance = noise / eigenvalues  # variance of the code given a sample
         decoder = components.T.to(u) * (eigenvalues - noise).sqrt().to(u)
         mean = u @ decoder / eigenvalues.to(u)
         residual = (u - mean @ decoder.T).square().sum(1)

@@ -1,1 +1,1 @@
-"""Displays, in the manner of scikit-learn's; matplotlib is imported where something is drawn."""
+"""Displays as those of scikit-learn. matplotlib is imported when something is drawn."""

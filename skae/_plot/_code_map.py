@@ -1,4 +1,4 @@
-"""Two code dimensions as a map."""
+"""Map of two components of the latent code."""
 
 import math
 
@@ -11,27 +11,27 @@ from skae._parameters import check_count
 from skae._plot._common import merged, new_axes, style
 from skae._plot._images import alike, as_images, image_sides, mosaic
 
-_MAX_CLASSES = 10  # distinct numbers up to which they are classes
+_MAX_CLASSES = 10  # numeric y with more distinct values is not treated as classes
 _TAILS = 1, 99  # percentiles of the codes between which the plane is decoded
 
 
 class CodeMapDisplay:
-    """Two components of the codes as a map, colored by y, and optionally what the decoder makes of that plane.
+    """Scatter plot of two latent components, optionally next to images decoded from their plane.
 
-    Make it with :meth:`from_estimator`. All parameters are stored as attributes.
+    Create it with :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     codes : ndarray of shape (n_samples, 2)
-        Two components of the code of each row.
+        Two components of the latent code of each sample.
     y : ndarray of shape (n_samples,), default=None
-        What the points are colored by: strings or up to ten distinct values are classes, which have
-        markers and a legend; other numbers have a color bar.
+        Values that color the points. Strings, or up to ten distinct values, are classes with
+        markers and a legend; other numbers get a color bar.
     components : tuple of int, default=(0, 1)
-        Which components they are, counted from 0.
+        Indices of the two components, counted from 0.
     plane : ndarray of shape (n_decoded, n_decoded, height, width[, channels]), default=None
-        Images decoded from even steps of both components; the first row has the highest value of
-        the second component.
+        Images decoded from equal steps of both components. The first axis is the second component,
+        from its highest value to its lowest; the second axis is the first component.
     plane_range : ndarray of shape (2, 2), default=None
         Lowest and highest value of each component in `plane`.
     name : str, default=None
@@ -40,21 +40,21 @@ class CodeMapDisplay:
     Attributes
     ----------
     scatters_ : list of matplotlib PathCollection
-        The points: of each class, or all.
+        Points of each class, or all points.
     colorbar_ : matplotlib Colorbar or None
-        Of y where that is no class.
+        Color bar of y. None if y is None or has classes.
     im_ : matplotlib AxesImage or None
-        The decoded plane.
+        Decoded plane.
     axes_ : ndarray of matplotlib Axes
-        The map and, where there is one, the plane.
+        Axes with the map and, if there is a plane, axes with the plane.
     ax_ : matplotlib Axes
-        The map.
+        Axes with the map.
     figure_ : matplotlib Figure
-        Figure of the axes.
+        Figure that contains the axes.
 
     See Also
     --------
-    VAETransformer.sample : Rows from codes that are drawn from the prior.
+    VAETransformer.sample : Decodes latent codes that are sampled from the prior.
 
     Examples
     --------
@@ -94,29 +94,31 @@ class CodeMapDisplay:
         scatter_kw=None,
         im_kw=None,
     ):
-        """Code the rows of X, and decode a plane of codes where that is asked for.
+        """Encode X and plot two components; optionally decode the plane that they span.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with `transform` and, for a plane, `inverse_transform`: PCA and Pipelines too.
+            Fitted transformer, or a Pipeline, such as PCA or an autoencoder. A plane requires
+            `inverse_transform`.
         X : array-like of shape (n_samples, n_features) or images
-            Rows to code.
+            Samples to encode.
         y : array-like of shape (n_samples,), default=None
-            What the points are colored by.
+            Values that color the points: classes or numbers.
         components : tuple of int, default=(0, 1)
-            The two components, counted from 0.
+            Indices of the two components, counted from 0.
         n_decoded : int, default=None
-            Images a side of the plane, from the 1st to the 99th percentile of both components, with
-            the others at their mean; at least 2. They are clipped to the range of X. None decodes
-            nothing.
+            Number of images along each side of the decoded plane, at least 2. They are decoded from
+            codes at equal steps from the 1st to the 99th percentile of both components, with the
+            other components at their mean, and clipped to the range of X. None decodes nothing.
         image_shape : tuple of int, default=None
-            Height, width and, where there is more than one, channels, of decoded rows. None takes
-            that of n-D rows, else the `image_shape_` of the estimator, else a square.
+            Height, width and, if there is more than one, channels of flat decoded samples. None
+            takes the shape of N-dimensional ones, else the `image_shape_` of the estimator, else
+            a square.
         name : str, default=None
             Title of the map.
         ax : matplotlib Axes or array-like of two, default=None
-            Where to draw: two where there is a plane. None makes a new figure.
+            Axes to draw on: two if there is a plane. None creates a new figure.
         scatter_kw : dict, default=None
             Keyword arguments for matplotlib's `scatter`.
         im_kw : dict, default=None
@@ -125,12 +127,15 @@ class CodeMapDisplay:
         Returns
         -------
         display : CodeMapDisplay
-            It holds what was computed, and what was drawn.
+            Display with the computed values and the drawn objects.
 
         Raises
         ------
         ValueError
-            If there are no such components, y does not suit X, or decoded rows are no images.
+            If `components` are not two of the latent code, `n_decoded` is below 2, y has another
+            length than X, or decoded samples cannot be shown as images.
+        AttributeError
+            If `n_decoded` is given and the estimator has no `inverse_transform`.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
@@ -152,12 +157,12 @@ class CodeMapDisplay:
         return display.plot(ax=ax, scatter_kw=scatter_kw, im_kw=im_kw)
 
     def plot(self, ax=None, *, scatter_kw=None, im_kw=None):
-        """Draw the map and, where there is one, the plane.
+        """Draw the map and, if there is one, the plane.
 
         Parameters
         ----------
         ax : matplotlib Axes or array-like of two, default=None
-            Where to draw: two where there is a plane. None makes a new figure.
+            Axes to draw on: two if there is a plane. None creates a new figure.
         scatter_kw : dict, default=None
             Keyword arguments for matplotlib's `scatter`.
         im_kw : dict, default=None
@@ -166,14 +171,20 @@ class CodeMapDisplay:
         Returns
         -------
         display : CodeMapDisplay
-            It holds what was drawn.
+            Display with the drawn objects.
+
+        Raises
+        ------
+        ValueError
+            If `ax` does not have one axes, or two if there is a plane.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         n_axes = 1 if self.plane is None else 2
         axes = np.atleast_1d(new_axes(ax, n_axes, figsize=(6.4 * n_axes, 5.6)))
         if axes.shape != (n_axes,):
             raise ValueError(
-                f"ax holds {axes.size} axes: give {n_axes}, one for the map and, where there is a plane, another."
+                f"ax holds {axes.size} axes: give {n_axes}, one for the map and, if there is a"
+                " plane, one for the plane."
             )
         self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
         self._plot_map(merged({"s": 24, "linewidth": 0, "alpha": 0.8}, scatter_kw))
@@ -211,7 +222,7 @@ class CodeMapDisplay:
     def _plot_plane(self, ax, im_kw):
         low, high = float(self.plane.min()), float(self.plane.max())
         whole, _ = mosaic(alike(list(self.plane), (low, high)))
-        # Of a step: an image is centred on its code.
+        # Half a step: an image is centered on its code.
         halves = np.diff(self.plane_range) / (len(self.plane) - 1) / 2
         extent = (self.plane_range + halves * [-1, 1]).ravel()
         ax.set_title("decoded")
@@ -224,7 +235,8 @@ def _check_components(components, n_components):
         isinstance(i, int | np.integer) and 0 <= i < n_components for i in components
     ):
         raise ValueError(
-            f"components={components!r}: give two of the {n_components} that the codes have, counted from 0."
+            f"components={components!r}: give two indices from 0 to {n_components - 1}, as the"
+            f" number of latent components is {n_components}. A map needs at least two."
         )
     return tuple(map(int, components))
 
@@ -234,7 +246,10 @@ def _has_classes(y):
 
 
 def _decode(estimator, codes, components, plane_range, n_decoded, image_shape):
-    """Images (n_decoded, n_decoded, height, width[, channels]) of a plane of codes, the other components at their mean."""
+    """Decode a plane of codes, with the other components at their mean.
+
+    Returns images of shape (n_decoded, n_decoded, height, width[, channels]).
+    """
     first, second = (np.linspace(*limits, n_decoded) for limits in plane_range)
     plane = np.repeat(codes.mean(axis=0, keepdims=True), n_decoded**2, axis=0)
     plane[:, list(components)] = np.stack(np.meshgrid(first, second[::-1]), axis=-1).reshape(-1, 2)

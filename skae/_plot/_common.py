@@ -1,4 +1,4 @@
-"""What the displays share: names of estimators, colors, axes."""
+"""Helpers of the displays: names of estimators, colors, axes."""
 
 from collections import Counter
 
@@ -6,9 +6,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._compat import validate_style_kwargs
 
-# Ten colors that the color-blind can tell apart: M. A. Petroff, "Accessible Color Sequences for
-# Data Visualization", 2021.
-COLOURS = (
+# Ten colors for readers with color vision deficiency: Petroff, M. A. "Accessible Color Sequences
+# for Data Visualization". 2021. arXiv:2107.02270
+COLORS = (
     "#3f90da",
     "#ffa90e",
     "#bd1f01",
@@ -20,26 +20,26 @@ COLOURS = (
     "#717581",
     "#92dadd",
 )
-MARKERS = "os^DvPXp<>"  # as many, so that color is never all that tells two things apart
+MARKERS = "os^DvPXp<>"  # as many, so that curves and classes do not differ in color alone
 
 
 def style(i):
-    """Colour and marker of the i-th thing; a hundred things have different ones."""
-    return {"color": COLOURS[i % 10], "marker": MARKERS[(i + i // 10) % 10]}
+    """Color and marker of the i-th curve or class: a hundred different combinations."""
+    return {"color": COLORS[i % 10], "marker": MARKERS[(i + i // 10) % 10]}
 
 
 def n_styles_used(ax):
-    """Number of the colors that the lines of an axes have taken, for a second display on it to go on."""
-    return len({line.get_color() for line in ax.lines} & set(COLOURS))
+    """Count the colors of the lines on the axes, so that a second display uses others."""
+    return len({line.get_color() for line in ax.lines} & set(COLORS))
 
 
 def merged(default, given):
-    """Keyword arguments for matplotlib: the user's before the default ones, aliases included."""
+    """Merge keyword arguments for matplotlib: those of the user replace defaults, by alias, too."""
     return validate_style_kwargs(default, given or {})
 
 
 def new_axes(ax, n_columns=1, **figure_kw):
-    """Axes to draw on: those given, or as many on a figure of their own."""
+    """Axes to draw on: those given, or `n_columns` new ones on a new figure."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -48,12 +48,12 @@ def new_axes(ax, n_columns=1, **figure_kw):
 
 
 def last_step(estimator):
-    """The estimator, or the last one of a Pipeline."""
+    """Estimator itself, or the last step of a Pipeline."""
     return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
 
 
 def by_name(estimators):
-    """Fitted estimators by name: a dict as it is, one or a list of them by their classes, numbered where one comes again."""
+    """Name fitted estimators: by the keys of a dict, or by their class, numbered if it repeats."""
     if isinstance(estimators, dict):
         named = dict(estimators)
     else:
@@ -65,11 +65,12 @@ def by_name(estimators):
             seen[name] += 1
             named[f"{name} {seen[name]}" if name in several else name] = estimator
     if not named:
-        raise ValueError(f"estimators={estimators!r} is empty: give at least one fitted estimator.")
+        raise ValueError(f"estimator={estimators!r} is empty: give at least one fitted estimator.")
     for name, estimator in named.items():
         check_is_fitted(estimator)
         if not hasattr(estimator, "inverse_transform"):
             raise ValueError(
-                f"{name} has no inverse_transform: give a transformer that reconstructs, or a Pipeline of such."
+                f"{name} has no inverse_transform: give a fitted transformer that has it, or a"
+                " Pipeline of such transformers."
             )
     return named

@@ -6,34 +6,35 @@ from skae._compat import check_matplotlib_support
 from skae._plot._common import by_name, last_step, merged, n_styles_used, new_axes, style
 from skae._scores import explained_variance
 
-_MAX_DEPTHS = 128  # up to which every depth is decoded
+_MAX_DEPTHS = 128  # with more components, not every number of them is decoded
 
 
 class DepthCurveDisplay:
-    """R² of the reconstruction from the first components, against their number.
+    """R² of the reconstruction from the first components against their number.
 
-    Make it with :meth:`from_estimator`. All parameters are stored as attributes.
+    Create it with :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     depths : dict of str to ndarray of int
-        Numbers of components, by the name of each estimator.
+        Numbers of components, by the name of the estimator. Of more than 128 components, not every
+        number is computed.
     scores : dict of str to ndarray of float
-        R² of the reconstruction from as many.
+        R² of the reconstruction from these numbers of components, by the name of the estimator.
 
     Attributes
     ----------
     lines_ : list of matplotlib Line2D
-        A curve for each estimator, with markers at 1, 2, 4, … components.
+        Curve of each estimator, with markers at 1, 2, 4, … components.
     ax_ : matplotlib Axes
         Axes with the curves.
     figure_ : matplotlib Figure
-        Figure of the axes.
+        Figure that contains the axes.
 
     See Also
     --------
-    AutoencoderTransformer.explained_variance_curve : What is drawn.
-    AutoencoderTransformer.truncate : The estimator of a smaller depth.
+    AutoencoderTransformer.explained_variance_curve : Computes these scores for one estimator.
+    AutoencoderTransformer.truncate : Returns the estimator with the first components.
 
     Examples
     --------
@@ -55,31 +56,31 @@ class DepthCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, *, ax=None, line_kw=None):
-        """Reconstruct the rows of X from the first components, of one estimator or several; none is fitted again.
+        """Plot the R² of the reconstruction of X, for one or several fitted estimators.
 
         Parameters
         ----------
         estimator : object, list of objects or dict of str to object
-            Fitted, with codes in an order: with `components_`, as PCA, or autoencoders that were
-            fitted with ``ordered=True``; or Pipelines that end in one. The keys of a dict name
-            them.
+            Fitted estimators with ordered components: those with `components_`, such as PCA,
+            autoencoders with ``ordered=True``, or Pipelines that end in one. With `components_`,
+            the further components are set to 0. The keys of a dict are their names.
         X : array-like of shape (n_samples, n_features) or images
-            Rows to reconstruct. They are decoded once for each depth: a thousand of them tell
-            enough.
+            Samples to reconstruct. Each is reconstructed from every number of components: a
+            thousand samples are enough.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kw : dict, default=None
             Keyword arguments for matplotlib's `plot`.
 
         Returns
         -------
         display : DepthCurveDisplay
-            It holds what was computed, and what was drawn.
+            Display with the computed values and the drawn objects.
 
         Raises
         ------
         ValueError
-            If the codes of an estimator have no order, or it cannot reconstruct.
+            If the components of an estimator are not ordered, or it has no `inverse_transform`.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         estimators = by_name(estimator)
@@ -89,8 +90,8 @@ class DepthCurveDisplay:
                 for wanted in ("components_", "explained_variance_ratio_")
             ):
                 raise ValueError(
-                    f"The codes of {name} have no order: give an autoencoder fitted with ordered=True, or one with"
-                    " components_, as PCA."
+                    f"The latent components of {name} are not ordered: give an autoencoder fitted"
+                    " with ordered=True, or a transformer with components_, such as PCA."
                 )
         curves = {name: _curve(one, X) for name, one in estimators.items()}
         depths, scores = ({name: curve[i] for name, curve in curves.items()} for i in (0, 1))
@@ -102,14 +103,14 @@ class DepthCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kw : dict, default=None
             Keyword arguments for matplotlib's `plot`.
 
         Returns
         -------
         display : DepthCurveDisplay
-            It holds what was drawn.
+            Display with the drawn objects.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         ax, self.lines_ = new_axes(ax), []
@@ -128,7 +129,7 @@ class DepthCurveDisplay:
 
 
 def _curve(estimator, X):
-    """Depths, and the R² of the reconstruction from the first components."""
+    """Numbers of components, and the R² of the reconstruction from the first of them."""
     codes, is_autoencoder = (
         np.asarray(estimator.transform(X)),
         hasattr(last_step(estimator), "truncate"),

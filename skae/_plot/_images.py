@@ -1,4 +1,4 @@
-"""Rows as images, and many images as one."""
+"""Samples as images, and many images as one."""
 
 import math
 
@@ -8,13 +8,13 @@ from skae._plot._common import last_step
 
 
 def image_sides(rows, image_shape=None, estimator=None):
-    """Height and width of images: those given, those of n-D rows, the estimator's, or of a square."""
+    """Height and width: as given, of N-dimensional samples, of the estimator, or a square."""
     n_features = math.prod(rows.shape[1:])
     if image_shape is not None:
         if len(image_shape) not in (2, 3) or math.prod(image_shape) != n_features:
             raise ValueError(
-                f"image_shape={image_shape!r}, but a row has {n_features} values: give (height, width) or (height, width,"
-                " channels) whose product is that number."
+                f"image_shape={image_shape!r}, but a sample has {n_features} values: give (height,"
+                " width) or (height, width, channels) with that product."
             )
         return tuple(image_shape[:2])
     fitted = (
@@ -25,33 +25,34 @@ def image_sides(rows, image_shape=None, estimator=None):
     side = math.isqrt(n_features)
     if side * side != n_features:
         raise ValueError(
-            f"A row has {n_features} values, which make no square image: give image_shape=(height, width) or (height, width,"
-            " channels). Rows of a table cannot be shown as images."
+            f"A sample has {n_features} values, which is not a square image: give"
+            " image_shape=(height, width) or (height, width, channels). Samples that are not images"
+            " cannot be shown."
         )
     return side, side
 
 
 def as_images(rows, sides):
-    """Images (n, height, width), or (n, height, width, channels) where they have 3 or 4, of rows or images."""
+    """Reshape samples to images: (n, height, width), or with 3 or 4 channels last."""
     n_features = math.prod(rows.shape[1:])
     n_channels, rest = divmod(n_features, math.prod(sides))
     if rest or n_channels not in (1, 3, 4):
         raise ValueError(
-            f"Rows of {n_features} values are no images of {sides[0]} x {sides[1]} pixels in one, three or four channels,"
-            " which can be shown."
+            f"Samples of {n_features} values are not images of {sides[0]} x {sides[1]} pixels in"
+            " one, three or four channels, and cannot be shown: give another image_shape."
         )
     return rows.reshape(len(rows), *sides, *([] if n_channels == 1 else [n_channels]))
 
 
 def alike(groups, value_range):
-    """Groups of images, stacked; where one has colors, all are made (…, height, width, 4) from 0 to 1.
+    """Stack groups of images. If one has colors, all get four channels, with values from 0 to 1.
 
     Parameters
     ----------
     groups : list of ndarray
-        Images (n, height, width) or with 3 or 4 colors last.
+        Images of shape (n, height, width), or with 3 or 4 channels last.
     value_range : tuple of float
-        Values that become 0 and 1 of a color.
+        Values that become 0 and 1.
     """
     if all(images.ndim == 3 for images in groups):
         return np.stack(groups).astype(float)
@@ -59,7 +60,7 @@ def alike(groups, value_range):
 
 
 def _colored(images, low, high):
-    """Red, green, blue and opacity, from 0 to 1."""
+    """Convert images to red, green, blue and opacity, from 0 to 1."""
     images = np.clip((images.astype(float) - low) / ((high - low) or 1.0), 0, 1)
     if images.ndim == 3:
         images = np.repeat(images[..., None], 3, axis=-1)
@@ -71,9 +72,9 @@ def _colored(images, low, high):
 
 
 def mosaic(images):
-    """One image of many (n_rows, n_columns, height, width) or with 4 colors last, and the width of the gaps between them.
+    """Join images (n_rows, n_columns, height, width[, 4]) to one image with transparent gaps.
 
-    The gaps are transparent.
+    The second value is the width of the gaps.
     """
     n_rows, n_columns, height, width, *colors = images.shape
     gap = math.ceil(min(height, width) / 16)

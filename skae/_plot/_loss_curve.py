@@ -1,4 +1,4 @@
-"""Scores of training by epoch."""
+"""Training and validation scores by epoch."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -15,39 +15,39 @@ _SCORE_NAMES = {
 
 
 class LossCurveDisplay:
-    """Scores of the training and validation rows by epoch, the level of the start, and the epoch kept.
+    """Training and validation scores by epoch, with the level of epoch 0 and the epoch kept.
 
-    Make it with :meth:`from_estimator`. All parameters are stored as attributes.
+    Create it with :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     training_scores : ndarray of shape (n_epochs,)
-        Score of the training rows in each epoch: their loss in the unit of `validation_scores`.
+        Training score in each epoch, in the units of `validation_scores`.
     validation_scores : ndarray of shape (n_epochs + 1,)
-        Score of the validation rows after each epoch, from epoch 0 on.
+        Validation score after each epoch, from epoch 0 on.
     best_iter : int
-        Epoch kept.
+        Epoch whose weights are kept.
     score_name : str, default="R²"
-        What the scores are.
+        Name of the score, for the vertical axis.
     start_name : str, default="PCA"
-        What epoch 0 is.
+        Name of epoch 0, for the legend.
     name : str, default=None
-        Of the estimator, for the legend.
+        Name of the estimator, for the legend.
 
     Attributes
     ----------
     training_line_ : matplotlib Line2D
-        Scores of the training rows, dashed.
+        Training scores, dashed.
     validation_line_ : matplotlib Line2D
-        Scores of the validation rows.
+        Validation scores.
     start_line_ : matplotlib Line2D
         Level of epoch 0, dotted.
     best_line_ : matplotlib Line2D
-        A marker at the epoch kept.
+        Marker at the epoch kept.
     ax_ : matplotlib Axes
         Axes with the curves.
     figure_ : matplotlib Figure
-        Figure of the axes.
+        Figure that contains the axes.
 
     See Also
     --------
@@ -55,11 +55,15 @@ class LossCurveDisplay:
 
     Notes
     -----
-    A loss becomes a score as `validation_scores_` does it: 1 minus the loss over that of predicting
-    the mean validation row, so that both curves have one unit. For a variational autoencoder the
-    score is minus the loss. Training rows are scored in the course of an epoch, with the damage or
-    the cut codes that training has; validation rows after it, by averaged weights. Ordered codes
-    are cut at other depths in training than in validation, so that their curves do not meet.
+    Training losses are converted to the score of `validation_scores_`: 1 minus the ratio of the
+    loss to that of predicting the mean of the validation set. For a variational autoencoder the
+    score is the negative loss.
+
+    A training score far above the validation score means overfitting: raise `alpha`, or use more
+    samples. The two scores are computed in different ways, however. Training samples are scored
+    during the epoch, with the corruption and the truncated codes of training. Validation samples
+    are scored after the epoch, with the averaged weights. With ordered codes the curves do not
+    meet, since training uses other numbers of components than validation.
 
     Examples
     --------
@@ -92,35 +96,35 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, name=None, ax=None, line_kw=None):
-        """Take the curves of a fitted autoencoder.
+        """Plot the scores of a fitted autoencoder.
 
         Parameters
         ----------
         estimator : object
-            A fitted estimator of this package; of a Pipeline, give the step.
+            Fitted estimator of skae. If it is in a Pipeline, pass the step.
         name : str, default=None
-            Of the estimator, for the legend: to tell several on one axes.
+            Name of the estimator, for the legend. Give one if several are drawn on the same axes.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kw : dict, default=None
-            Keyword arguments for matplotlib's `plot`, of both curves.
+            Keyword arguments for matplotlib's `plot`, for both curves.
 
         Returns
         -------
         display : LossCurveDisplay
-            It holds what was taken, and what was drawn.
+            Display with the curves and the drawn objects.
 
         Raises
         ------
         ValueError
-            If the estimator has no curves.
+            If the estimator has no `validation_scores_`.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
         if not hasattr(estimator, "validation_scores_"):
             raise ValueError(
-                f"{type(estimator).__name__} has no validation_scores_: give a fitted autoencoder of skae; of a Pipeline,"
-                " the step, such as pipeline[-1]."
+                f"{type(estimator).__name__} has no validation_scores_: give a fitted autoencoder"
+                " of skae or, if it is in a Pipeline, the step, such as pipeline[-1]."
             )
         display = cls(
             training_scores=_training_scores(estimator),
@@ -138,14 +142,14 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kw : dict, default=None
-            Keyword arguments for matplotlib's `plot`, of both curves.
+            Keyword arguments for matplotlib's `plot`, for both curves.
 
         Returns
         -------
         display : LossCurveDisplay
-            It holds what was drawn.
+            Display with the drawn objects.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
@@ -185,15 +189,15 @@ class LossCurveDisplay:
 
 
 def _training_scores(estimator):
-    """Training losses in the unit of the validation scores."""
+    """Convert training losses to the units of the validation scores."""
     losses, scores = np.array(estimator.loss_curve_), np.array(estimator.validation_scores_)
-    if "loss" not in estimator.get_params():  # the bound, with its sign turned
+    if "loss" not in estimator.get_params():  # the negative ELBO
         return -losses
     validation_losses = np.array([epoch["valid_loss"] for epoch in estimator.history_])
     known = np.isfinite(scores) & (scores < 1)
     if not known.any():
         return 1 - losses
-    worst = np.flatnonzero(known)[scores[known].argmin()]  # where the quotient is most exact
+    worst = np.flatnonzero(known)[scores[known].argmin()]  # with the most exact quotient
     return 1 - losses * (1 - scores[worst]) / validation_losses[worst]
 
 

@@ -1,4 +1,4 @@
-"""Originals over their reconstructions."""
+"""Images above their reconstructions."""
 
 import numpy as np
 
@@ -10,35 +10,34 @@ from skae._scores import explained_variance
 
 
 class ReconstructionDisplay:
-    """Images over what one or several estimators make of them.
+    """Images above their reconstructions by one or several estimators.
 
-    Make it with :meth:`from_estimator`. All parameters are stored as attributes.
+    Create it with :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     originals : ndarray of shape (n_images, height, width) or (n_images, height, width, channels)
-        Images that were reconstructed, of one, three or four channels.
+        Images to reconstruct, with one, three or four channels.
     reconstructions : dict of str to ndarray
-        What each estimator made of them, by its name.
+        Reconstructed images, by the name of the estimator.
     scores : dict of str to float
-        R² of each estimator.
-    targets : ndarray of shape (n_images, height, width) or (n_images, height, width, channels),
-    default=None
-        Clean images, where `originals` are damaged.
+        R² of the reconstruction, by the name of the estimator.
+    targets : ndarray of shape (n_images, height, width[, channels]), default=None
+        Clean images, if `originals` are corrupted.
 
     Attributes
     ----------
     im_ : matplotlib AxesImage
-        All images in one, with gaps between them: originals (over them the targets, where there are
-        any) and below them a row for each estimator.
+        All images in one, with gaps between them. From top to bottom: the targets, if there are
+        any, the originals, and the reconstructions of each estimator.
     ax_ : matplotlib Axes
         Axes with the images.
     figure_ : matplotlib Figure
-        Figure of the axes.
+        Figure that contains the axes.
 
     See Also
     --------
-    reconstruction_score : The R² shown.
+    reconstruction_score : Computes the R² that is shown.
 
     Examples
     --------
@@ -64,38 +63,38 @@ class ReconstructionDisplay:
     def from_estimator(
         cls, estimator, X, *, X_target=None, n_images=10, image_shape=None, ax=None, im_kw=None
     ):
-        """Reconstruct the rows of X, score them all, and show the first.
+        """Reconstruct X, compute the R², and plot the first samples.
 
         Parameters
         ----------
         estimator : object, list of objects or dict of str to object
-            Fitted, with `transform` and `inverse_transform`: PCA and Pipelines too. The keys of a
-            dict name them.
+            Fitted transformers with `inverse_transform`, or Pipelines of them, such as PCA and
+            autoencoders. The keys of a dict are their names.
         X : array-like of shape (n_samples, n_features) or images
-            Rows to reconstruct.
+            Samples to reconstruct.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
-            The clean rows of a damaged X: a row of their own, and what the reconstructions are
-            scored against.
+            Clean samples, if X is corrupted. They are shown, too, and the R² is computed with
+            respect to them.
         n_images : int, default=10
-            How many of the first rows of X are shown; `scores` are those of all rows.
+            Number of samples to show, the first ones of X. The R² is computed on all samples.
         image_shape : tuple of int, default=None
-            Height, width and, where there is more than one, channels, of flat rows. None takes that
-            of n-D X, else the `image_shape_` of the estimator, else a square.
+            Height, width and, if there is more than one, channels of flat samples. None takes the
+            shape of N-dimensional X, else the `image_shape_` of the estimator, else a square.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         im_kw : dict, default=None
             Keyword arguments for matplotlib's `imshow`.
 
         Returns
         -------
         display : ReconstructionDisplay
-            It holds what was computed, and what was drawn.
+            Display with the computed values and the drawn objects.
 
         Raises
         ------
         ValueError
-            If rows are no images, an estimator cannot reconstruct, or what comes back has another
-            width than X and `X_target` is not given.
+            If samples cannot be shown as images, an estimator has no `inverse_transform`, or
+            reconstructions have another number of features than X and `X_target` is not given.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_count("n_images", n_images)
@@ -122,16 +121,16 @@ class ReconstructionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         im_kw : dict, default=None
-            Keyword arguments for matplotlib's `imshow`. Grey images are drawn from the lowest to
-            the highest value of the originals (of the targets, where there are any), unless it has
-            other ``vmin`` and ``vmax``.
+            Keyword arguments for matplotlib's `imshow`. By default, gray images are drawn from the
+            lowest to the highest value of the originals, or of the targets if there are any; set
+            ``vmin`` and ``vmax`` to change that.
 
         Returns
         -------
         display : ReconstructionDisplay
-            It holds what was drawn.
+            Display with the drawn objects.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         rows = (
@@ -164,13 +163,14 @@ class ReconstructionDisplay:
 def _score(name, target, X_hat):
     if target.size != X_hat.size:
         raise ValueError(
-            f"{name} makes rows of shape {X_hat.shape[1:]} of X, but they are compared with rows of shape"
-            f" {target.shape[1:]}: give X_target, the clean rows, of that shape."
+            f"{name} reconstructs samples of shape {X_hat.shape}, but they are compared with"
+            f" samples of shape {target.shape}: give X_target, the clean samples, in the shape of"
+            " the reconstructions."
         )
     return explained_variance(target, X_hat)
 
 
 def _figure_size(shape):
-    """Width and height in inches: so high that the width limits the images, whatever the labels leave of it."""
+    """Width and height in inches, high enough for the width to limit the size of the images."""
     height, width = shape[:2]
     return 10.0, min(12.0, 0.2 + 9.2 * height / width)

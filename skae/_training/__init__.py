@@ -1,1 +1,1 @@
-"""Training, and the only place that knows skorch."""
+"""Training, which is the only part of the package that depends on skorch."""

@@ -1,4 +1,4 @@
-"""The training loop: fit a net and keep its best epoch."""
+"""The training loop, which fits a net and keeps its best epoch."""
 
 import math
 import signal
@@ -16,14 +16,15 @@ from skae._training.optimization import Averaging, OneCycle, WeightDecay, optimi
 from skae._training.progress import Curves, EpochLog
 from skae._warnings import warn_caller
 
-# Standard deviations by which more than half of the validation set gains in an epoch that is kept.
+# Critical value of the sign test: the number of standard deviations by which more than half of the
+# validation samples have to improve in an epoch that is kept.
 SIGN_TEST_Z = 2.0
-# Max_iter="auto": about this many gradient steps, within these epochs.
+# With max_iter="auto", training has about this many gradient steps, and epochs within this range.
 AUTO_STEPS, AUTO_EPOCHS = 3000, (5, 300)
 
 
 def count_epochs(max_iter, batch_size, n_samples):
-    """Length of the schedule for `n_samples` training samples."""
+    """Number of epochs of the schedule for `n_samples` training samples."""
     if max_iter != "auto":
         return max_iter
     return int(
@@ -42,20 +43,25 @@ def training_settings(
     verbose,
     rng,
 ):
-    """Settings of the net for `n_samples` training samples: optimizer, one-cycle learning rate, batches, callbacks."""
+    """Settings of the net for `n_samples` training samples.
+
+    They comprise the optimizer, the one-cycle learning rate, the batches and the callbacks.
+    """
     batch_size = min(batch_size, n_samples)
     max_epochs = count_epochs(max_iter, batch_size, n_samples)
     n_batches = math.ceil(n_samples / batch_size)
-    # The schedule divides by the lengths of its two phases.
+    # With fewer than 3 steps, a phase of the schedule would have length 0, by which it divides.
     n_steps = max(3, max_epochs * n_batches)
     for callback in skorch_callbacks or []:
         if not hasattr(callback[-1] if isinstance(callback, tuple) else callback, "on_train_begin"):
             raise ValueError(
-                f"skorch_callbacks holds {callback!r}: give callbacks of skorch, or (name, callback) pairs."
+                f"skorch_callbacks contains {callback!r}: each entry must be a callback of skorch,"
+                " or a pair (name, callback)."
             )
         if isinstance(callback[-1] if isinstance(callback, tuple) else callback, InputShapeSetter):
             raise ValueError(
-                f"skorch_callbacks holds {callback!r}, which sets what `fit` has found in X: leave it out."
+                f"skorch_callbacks contains {callback!r}, which sets the input size of the network:"
+                " remove it, as `fit` takes the size from X."
             )
     printing = [("timer", EpochTimer()), ("print_log", EpochLog())] if verbose else []
     return {
@@ -67,7 +73,7 @@ def training_settings(
         "iterator_valid": Batches,
         "iterator_valid__batch_size": 1024,
         "callbacks": [
-            # At the step's rate, before the next one's is set.
+            # Weight decay uses the rate of the current step, before the next rate is set.
             *([("weight_decay", WeightDecay(alpha))] if alpha else []),
             ("learning_rate", OneCycle(n_steps, learning_rate_init)),
             ("averaging", Averaging(n_steps)),
@@ -80,32 +86,39 @@ def training_settings(
 
 
 def fit_net(net, train, validation, *, rng, epochs):
-    """Train for the net's `max_epochs` and keep the epoch with the best validation score, 0 included.
+    """Train a net for its `max_epochs` and keep the epoch with the best validation score.
 
-    The weights of an epoch are the average that :class:`Averaging` has at its end. An epoch is kept
-    only where significantly more than half of the validation set gains over epoch 0, and where no
-    prefix of ordered codes that is validated has a higher loss than the objective allows. The score
-    is the objective's.
+    Epoch 0, the state before training, may be the best. Another epoch is eligible only if
+    significantly more than half of the validation samples have a lower loss than at epoch 0, and if
+    no validated prefix of ordered codes has a higher loss than the objective allows. The score is
+    that of the objective, and the weights of an epoch are the moving average at its end; see
+    :class:`Averaging <skae._training.optimization.Averaging>`.
 
     Parameters
     ----------
     net : Net
-        Initialized; it holds the best weights afterwards, and is in evaluation mode.
+        Initialized net. Afterwards, it has the best weights and is in evaluation mode.
     train, validation : skae._data.datasets.SampleDataset
-        Samples to train on, and those that select the epoch.
+        Training samples, and the validation set, which selects the epoch.
     rng : torch.Generator
-        Of everything that the module draws.
+        Generator of the random numbers that the module uses.
     epochs : Epochs
-        Called at each epoch; may end the training.
+        Object that is called before and after each epoch, and may end the training.
 
     Returns
     -------
     curves : Curves
+        Losses and scores of the epochs.
+
+    Raises
+    ------
+    ValueError
+        If the validation score of epoch 0 is not finite.
 
     Warns
     -----
     ConvergenceWarning
-        If a loss is no longer finite; training ends there.
+        If a loss is no longer finite. Training ends there.
     """
     batches, held_out = (
         net.get_iterator(train, training=True),
@@ -120,8 +133,9 @@ def fit_net(net, train, validation, *, rng, epochs):
     )
     if not math.isfinite(baseline_score):
         raise ValueError(
-            f"X cannot be trained on: before the first epoch the validation score is {baseline_score}. Rescale its columns,"
-            " for instance with sklearn.preprocessing.StandardScaler."
+            "X cannot be trained on: before the first epoch, the validation score is"
+            f" {baseline_score}. Rescale its columns, for instance with"
+            " sklearn.preprocessing.StandardScaler."
         )
     best_iter, best_weights = 0, _copied_weights(net.module_)
     loss_curve, validation_scores = [], []
@@ -155,13 +169,14 @@ def fit_net(net, train, validation, *, rng, epochs):
             net.history.record(name, value)
         if not (math.isfinite(loss_curve[-1]) and math.isfinite(score)):
             warn_caller(
-                f"The loss is no longer finite after epoch {epoch} (training {loss_curve[-1]}, validation {loss}); the"
-                f" weights of epoch {best_iter} are kept. A smaller learning_rate_init than {net.lr:g} may help.",
+                f"The loss is no longer finite after epoch {epoch} (training {loss_curve[-1]},"
+                f" validation {loss}). The weights of epoch {best_iter} are kept. A smaller"
+                f" learning_rate_init than {net.lr:g} may help.",
                 ConvergenceWarning,
             )
             epochs.end_unfitted()
             break
-        # Of a fit that goes on.
+        # Copy the lists, which grow in later epochs.
         curves = Curves([*loss_curve], [*validation_scores], baseline_score, best_iter)
         stops = _asks_to_stop(net, dataset_train=Scored(train), dataset_valid=Scored(validation))
         if epochs.end(net, averaged, curves) or stops:
@@ -177,30 +192,36 @@ def _copied_weights(module):
 
 
 def _losses_of(module, objective, batches):
-    """Loss of each sample at each prefix that is validated, on the host in float64, which not every device has."""
+    """Loss of each sample for each validated prefix (n, n_prefixes).
+
+    It is converted to float64 on the host, as not every device supports float64.
+    """
     with torch.no_grad():
         losses = torch.cat([validation_losses(module, objective, batch) for batch in batches])
     return losses.numpy(force=True).astype(np.float64)
 
 
 def _is_significant(gains):
-    """Whether more of the validation set gains over the start than chance would have it (sign test).
+    """Whether significantly more than half of the validation samples improve (sign test).
 
-    With few samples, one of many epochs scores better by chance alone; what is sure is the start.
-    Counting samples does what the standard error of the mean gain does not: it holds where a few
-    outliers make up most of the mean. Fewer than five samples never choose.
+    With few samples, one of many epochs scores better than the start by chance alone. The test
+    counts samples, so it remains valid where a few outliers dominate the mean gain, unlike one that
+    uses the standard error of the mean. With fewer than five samples, it is never significant.
     """
     n = len(gains)
     return (gains > 0).sum() > n / 2 + SIGN_TEST_Z * math.sqrt(n) / 2
 
 
 def _asks_to_stop(net, **datasets):
-    """Whether a callback ends the training; skorch's do so by a KeyboardInterrupt, which is caught nowhere else."""
+    """Call the callbacks at the end of an epoch, and return whether one of them ends the training.
+
+    Callbacks of skorch end it by a KeyboardInterrupt. One that the user causes is raised.
+    """
     with _noted_interrupts() as interrupts:
         try:
             net.notify("on_epoch_end", **datasets)
         except KeyboardInterrupt:
-            if interrupts:  # by the user, not by a callback
+            if interrupts:  # it came from the user, not from a callback
                 raise
             return True
     return False
@@ -208,10 +229,10 @@ def _asks_to_stop(net, **datasets):
 
 @contextmanager
 def _noted_interrupts():
-    """A list of the signals of an interrupt that come meanwhile; the handler that is there does what it does."""
+    """Context manager that lists the interrupt signals, which still reach their handler."""
     interrupts, before = [], signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield interrupts  # which no signal interrupts
+        yield interrupts  # signals do not interrupt this thread, or no handler is called
         return
 
     def note(signum, frame):

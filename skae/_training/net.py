@@ -1,4 +1,4 @@
-"""The net: skorch's, without what takes time, and with what it has to know."""
+"""The skorch net, faster, and adapted to this package's batches and objectives."""
 
 import math
 
@@ -11,14 +11,16 @@ from skorch.dataset import Dataset
 
 
 class Batches:
-    """Batches of a dataset, as skorch asks for them.
+    """Iterable over batches of a dataset, with the signature that skorch expects.
 
     Parameters
     ----------
     dataset : skae._data.datasets.SampleDataset
+        Samples.
     batch_size : int
+        Number of samples in a batch.
     rng : numpy.random.Generator or None, default=None
-        Shuffles the samples in each epoch; None keeps their order.
+        Generator that shuffles the samples in each epoch. With None, they keep their order.
     """
 
     def __init__(self, dataset, batch_size, rng=None):
@@ -32,33 +34,41 @@ class Batches:
     def __iter__(self):
         if hasattr(self.dataset, "batches"):
             return self.dataset.batches(self.batch_size, self.rng)
-        positions = np.arange(len(self.dataset))  # of an array that a callback has the net predict
+        # A callback has passed an array to the net.
+        positions = np.arange(len(self.dataset))
         return (
             self.dataset[positions[batch]] for batch in gen_batches(len(positions), self.batch_size)
         )
 
 
 class Net(NeuralNet):
-    """A skorch net without default callbacks that reads the loss off the device once an epoch."""
+    """A skorch net without default callbacks, which waits for the device only once an epoch."""
 
     @property
     def _default_callbacks(self):
         return []
 
     def initialize_optimizer(self, triggered_directly=None):
-        """Initialize the optimizer, if there is one: making it has torch import its compiler, which takes seconds."""
+        """Initialize the optimizer, if there is one.
+
+        A net that is not trained has none: to make one, torch imports its compiler, which takes
+        seconds.
+        """
         if self.optimizer is None:
             return self
         try:
             return super().initialize_optimizer()
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"optimizer={self.optimizer.__name__} does not suit: {error} Choose 'adam', or a class that takes parameters"
-                " of any shape with lr."
+                f"optimizer={self.optimizer.__name__} could not be created ({error}): choose"
+                " 'adam', or a class that accepts lr and parameters of any shape."
             ) from error
 
     def notify(self, method_name, **kwargs):
-        """Call the callbacks that have something to do then; skorch calls all, three times a batch."""
+        """Call the callbacks that implement a method.
+
+        skorch would call all of them, three times for each batch, which takes time.
+        """
         if method_name == "on_train_begin" or not hasattr(self, "_hooks"):
             self._hooks = {}
         if method_name not in self._hooks:
@@ -70,7 +80,7 @@ class Net(NeuralNet):
             hook(self, **kwargs)
 
     def _set_training(self, training=True):
-        # skorch does so before each batch, and it visits all layers.
+        # skorch sets the mode of all layers before each batch, which is slow.
         if self.module_.training != training:
             super()._set_training(training)
 
@@ -79,16 +89,18 @@ class Net(NeuralNet):
         return super().infer(x, **fit_params).reconstruction
 
     def train_step_single(self, batch, **fit_params):
-        """Compute the loss and its gradient."""
+        """Compute the loss of a batch and its gradient."""
         self._set_training(True)
         loss = self.criterion_(self.module_(batch.input, **fit_params), batch)
         loss.backward()
         return {"loss": loss, "y_pred": None}
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Compute one epoch and record its mean loss; skorch's own waits for the device after each batch."""
-        # One number that is added to: a list of numbers would break up the memory that batches
-        # leave.
+        """Run one epoch and record its mean loss.
+
+        The method of skorch would wait for the device after each batch.
+        """
+        # Sum in one tensor: a list of losses would fragment the memory that batches free.
         total, n_samples, n_batches = torch.zeros((), dtype=torch.float32, device=self.device), 0, 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
@@ -101,7 +113,7 @@ class Net(NeuralNet):
 
 
 def make_net(module, objective, device, optimizer=None, **settings):
-    """An initialized skorch net around a module; without an optimizer it can be applied, but not trained."""
+    """Make an initialized skorch net of a module, which cannot be trained without an optimizer."""
     return Net(
         module,
         objective,
@@ -114,7 +126,10 @@ def make_net(module, objective, device, optimizer=None, **settings):
 
 
 class Scored(Dataset):
-    """A dataset as callbacks of skorch that score it have it: `X`, which the net predicts from, and the target `y`."""
+    """A dataset with the attributes that skorch's scoring callbacks use.
+
+    They predict from `X` and compare with the targets `y`.
+    """
 
     def __init__(self, dataset):
         self.X = dataset
@@ -128,13 +143,14 @@ class Scored(Dataset):
 
 
 def find_device(device):
-    """The torch device of that name; "auto" is CUDA where it is there, else the CPU."""
+    """Torch device of a name; "auto" is CUDA if it is available, otherwise the CPU."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.zeros(1, device=device).item()
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(
-            f"device={device!r} is not available here: choose 'auto', 'cpu' or another device that torch can use."
+            f"device={device!r} is not available here: choose 'auto', 'cpu' or another device that"
+            " torch can use."
         ) from error
     return torch.device(device)

@@ -1,4 +1,4 @@
-"""Optimization: Adam on few vectors, the learning rate, the decay and the average of the weights."""
+"""Optimization: Adam, the learning rate, weight decay and the moving average of the weights."""
 
 import math
 from copy import deepcopy
@@ -7,29 +7,29 @@ import torch
 from skorch.callbacks import Callback
 
 WARM_UP = 0.1  # fraction of the steps in which the learning rate rises to its peak
-EMA_HORIZON = 0.03  # fraction of the steps that the average of the weights looks back on
-MIN_DECAYED_FAN_IN = 256  # inputs beyond which weights of the encoder decay, too
+EMA_HORIZON = 0.03  # time constant of the moving average, as a fraction of the steps
+MIN_DECAYED_FAN_IN = 256  # layers of the encoder with more inputs have weight decay
 
 
 class Averaging(Callback):
-    """An exponential moving average of the weights.
+    """Exponential moving average of the weights.
 
-    Near the peak of the learning rate the weights move about a better place than each of them:
-    their average is what the fall of the rate would lead to, long before it falls.
+    Near the peak of the learning rate, the weights oscillate around a point that is better than
+    each of them. Their average is close to this point long before the rate falls.
 
-    As ``torch.optim.swa_utils.AveragedModel``, which looks for the parameters at each update: that
-    takes a twentieth of a fit where batches are small.
+    The average is that of ``torch.optim.swa_utils.AveragedModel``, which collects the parameters at
+    each update. With small batches, this would take a twentieth of the time of a fit.
 
     Parameters
     ----------
     n_steps : int
-        Length of the schedule. The average looks back on a fraction of it, in five steps or fewer,
-        which makes it cheap.
+        Length of the schedule. The time constant of the average is a fraction of it. To save time,
+        the average is updated about five times within the time constant.
 
     Attributes
     ----------
     module_ : torch.nn.Module
-        With the averaged weights, in evaluation mode.
+        Module with the averaged weights, in evaluation mode.
     """
 
     def __init__(self, n_steps):
@@ -38,7 +38,7 @@ class Averaging(Callback):
     def on_train_begin(self, net, **kwargs):
         horizon = EMA_HORIZON * self.n_steps
         self._every = max(1, round(horizon / 5))
-        self._weight = min(1.0, self._every / horizon)  # of the latest weights
+        self._weight = min(1.0, self._every / horizon)  # weight of the latest weights
         self._steps = 0
         if net.max_epochs:
             self.module_ = deepcopy(net.module_).eval()
@@ -56,16 +56,18 @@ class Averaging(Callback):
 
 
 class OneCycle(Callback):
-    """One-cycle learning rate: along cosines from a 25th of the peak up to it, and down to next to nothing.
+    """One-cycle learning rate.
 
-    As ``torch.optim.lr_scheduler.OneCycleLR``, which computes each rate when it is due: that takes
-    a tenth of a step where batches are small.
+    Along cosines, the rate rises from a 25th of its peak to the peak, and falls to almost zero.
+    The rates are those of ``torch.optim.lr_scheduler.OneCycleLR``, which would take a tenth of the
+    time of a step with small batches.
 
     Parameters
     ----------
     n_steps : int
         Length of the schedule, at least 3.
     peak : float
+        Highest learning rate.
     """
 
     def __init__(self, n_steps, peak):
@@ -97,14 +99,16 @@ class OneCycle(Callback):
 
 
 class WeightDecay(Callback):
-    """Shrink weights at each step by `alpha`, times the fraction of its peak that the learning rate has.
+    """Weight decay that is proportional to the learning rate.
 
-    They are those of the decoder's residual path, and of the encoder's layers with many inputs,
-    which overfit. Narrower ones, as tabular data have, need the size of their weights.
+    At each step, weights and biases are multiplied by ``1 - alpha * lr / peak``: those of the
+    decoder's residual path, and those of layers of the encoder's residual path that have many
+    inputs, which overfit. Layers with fewer inputs, as for tabular data, need large weights.
 
     Parameters
     ----------
     alpha : float
+        Strength of the weight decay.
     """
 
     def __init__(self, alpha):
@@ -127,18 +131,21 @@ class WeightDecay(Callback):
     def on_batch_end(self, net, **kwargs):
         factor = 1 - self.alpha * net.optimizer_.param_groups[0]["lr"] / net.lr
         for weight in self._weights:
-            if weight.requires_grad:  # a callback may have frozen some, or all
+            if weight.requires_grad:  # a callback may have frozen parameters
                 weight.mul_(factor)
 
 
 class FlatAdam(torch.optim.Adam):
-    """Adam on one vector for each group of parameters, of which they become parts: few kernels, however many there are.
+    """Adam on one vector for each group of parameters, which become views of it.
+
+    A step then needs only few kernels, however many parameters there are.
 
     Parameters
     ----------
     params : list of dict
-        Groups, as torch's optimizers take them.
+        Groups of parameters, in the form that optimizers of torch accept.
     lr : float
+        Learning rate.
     """
 
     def __init__(self, params, lr):
@@ -147,19 +154,19 @@ class FlatAdam(torch.optim.Adam):
         )
 
     def zero_grad(self, set_to_none=True):
-        """Set gradients to zero, not to None: they are parts of a vector, too."""
+        """Set gradients to zero, never to None, as they are views of a vector, too."""
         for group in self.param_groups:
             group["params"][0].grad.zero_()
 
     @staticmethod
     def flat_view(parameters):
-        """One view of parameters that lie next to each other in a vector; like them it is not frozen."""
+        """View parameters that are adjacent in a vector as one vector that requires gradients."""
         n_values = sum(p.numel() for p in parameters)
         return parameters[0].detach().as_strided((n_values,), (1,)).requires_grad_()
 
 
 def _join(parameters):
-    """A vector with a gradient, of which the parameters and their gradients are made parts."""
+    """Make a vector with a gradient, and turn parameters and their gradients into views of it."""
     vector = torch.nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
     vector.grad = torch.zeros_like(vector)
     sizes = [p.numel() for p in parameters]
@@ -171,9 +178,9 @@ def _join(parameters):
 
 
 def optimizer_settings(optimizer, skorch_callbacks):
-    """Settings of the net for the optimizer of that name, or class."""
+    """Settings of the net for an optimizer, given by its name or class."""
     if optimizer != "adam":
         return {"optimizer": optimizer}
-    if skorch_callbacks:  # which may freeze a parameter, or look for it in the optimizer
+    if skorch_callbacks:  # they may freeze a parameter, or look it up in the optimizer
         return {"optimizer": torch.optim.Adam, "optimizer__fused": True}
     return {"optimizer": FlatAdam}

@@ -1,4 +1,4 @@
-"""Progress: what is printed, and what scikit-learn's callbacks are given."""
+"""Progress of a fit, for printing and for scikit-learn's callbacks."""
 
 from copy import deepcopy
 from typing import NamedTuple
@@ -9,9 +9,10 @@ from skae._training.net import make_net
 
 
 class EpochLog(PrintLog):
-    """Print a line an epoch, the start included: loss, validation score, whether it is the best so far, seconds.
+    """Print a line for each epoch, including epoch 0.
 
-    What callbacks of the user record is printed too.
+    It has the training loss, the validation score, a mark if this is the best so far, and the time
+    in seconds. Values that callbacks of the user record are printed, too.
     """
 
     def __init__(self):
@@ -21,7 +22,7 @@ class EpochLog(PrintLog):
         if self.first_iteration_:
             self.first_iteration_ = False
             start = {"epoch": 0, "valid_score": net.baseline_score_, "valid_loss_best": True}
-            # Of the same columns.
+            # The line of epoch 0 has the same columns as the others.
             self._sink(self.table(dict.fromkeys(net.history[-1]) | start), net.verbose)
         super().on_epoch_end(net, **kwargs)
 
@@ -32,7 +33,19 @@ class EpochLog(PrintLog):
 
 
 class Curves(NamedTuple):
-    """What a fit leaves next to the weights."""
+    """Losses and scores of the epochs of a fit.
+
+    Attributes
+    ----------
+    loss_curve : list of float
+        Training loss of each epoch.
+    validation_scores : list of float
+        Validation score after each epoch.
+    baseline_score : float
+        Validation score of epoch 0.
+    best_iter : int
+        Epoch that is kept.
+    """
 
     loss_curve: list
     validation_scores: list
@@ -41,17 +54,17 @@ class Curves(NamedTuple):
 
 
 class Epochs:
-    """Calls scikit-learn's callbacks at the epochs, which are subtasks of the fit.
+    """Calls of scikit-learn's callbacks at each epoch, which is a subtask of the fit.
 
     Parameters
     ----------
     context : sklearn.callback.CallbackContext
-        Of the fit.
+        Context of the fit.
     callback_kwargs : dict
-        What callbacks are given at each call: the estimator, and what they may ask for.
+        Keyword arguments of the callbacks: the estimator, and values that callbacks may request.
     fitted : callable
-        Called with a net and :class:`Curves`, where a callback asks for the estimator as it would
-        be fitted by an epoch.
+        Function of a net and :class:`Curves` that returns the fitted attributes of the estimator as
+        they would be after this epoch. It is called if a callback requests them.
     """
 
     def __init__(self, context, callback_kwargs, fitted):
@@ -65,7 +78,10 @@ class Epochs:
         )
 
     def end(self, net, module, curves):
-        """Whether a callback asks to stop. A copy of the net with the weights of `module` is made where one asks for it."""
+        """End an epoch, and return whether a callback requests to stop.
+
+        If a callback requests fitted attributes, they are made from a copy of `module`.
+        """
 
         def attributes():
             snapshot = make_net(deepcopy(module), net.criterion, net.device)
@@ -77,5 +93,5 @@ class Epochs:
         )
 
     def end_unfitted(self):
-        """End an epoch after which the weights are no longer numbers."""
+        """End an epoch after which the loss is not finite, without fitted attributes."""
         self._epoch.call_on_fit_task_end(**self.callback_kwargs)
