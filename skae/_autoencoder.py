@@ -117,7 +117,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         the epoch and takes no part in gradient steps. "auto" is a tenth of the samples, but at
         most 2000 samples.
 
-        Raise it, to 0.3 for example, if there are only a few hundred samples or fewer: training
+        Raise it, to 0.2 for example, if there are only a few hundred samples or fewer: training
         then has a better chance to pass the sign test, but fewer samples to learn from. Lower it
         if there are very many samples: a few thousand are enough to compare epochs, and the
         others are worth more in training. None selects the epoch on the training samples: all
@@ -181,7 +181,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     before the autoencoder in a Pipeline.
 
     Training uses float32. X is centered before it is converted, so a large mean costs no
-    precision. The methods of the fitted estimator compute in the dtype of X.
+    precision. The methods of the fitted estimator compute in the dtype of X if
+    it is float32 or float64, else in float64.
 
     References
     ----------

@@ -4,14 +4,14 @@ from abc import abstractmethod
 
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae import _parameters
 from skae._compat import CallbackSupportMixin, check_sample_weight, fit_context
-from skae._data.sources import measure
+from skae._data.sources import FLOATS, ArraySource, measure
 from skae._data.standardizer import check_unit_interval
 from skae._files import FileMixin, shallow_copy, unchanged_on_failure
-from skae._fitting import FLOATS, FitMixin
+from skae._fitting import FitMixin
 from skae._frames import as_array, check_order, in_container
 from skae._linear.pca import needs_scatter, pca
 from skae._nn.autoencoder import AutoencoderSpec
@@ -132,8 +132,8 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Dense, numeric training data, at least two samples. Some estimators take images, too.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, at least two samples. Some estimators take images, too.
         y : None
             Ignored. It is part of the signature by convention.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
@@ -149,20 +149,19 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter or a combination of them is invalid, or X or X_val is not numeric and
-            finite, or has an invalid shape. The estimator is then as it was before.
+            If a parameter, a combination of them, or the dtype, the shape or a value of X or X_val
+            is invalid. The estimator is then as it was before.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
             If the loss is no longer finite. The best epoch so far is kept.
         UserWarning
-            If a fraction given as `n_components` is not reached, or if the density of a
-            VAETransformer is degenerate or its posterior has collapsed.
+            If a fraction as `n_components` is not reached, or a VAE is degenerate or collapsed.
         """
         with unchanged_on_failure(self), without_ambient_state():
             device, samples = self._validate(X)
-            samples = Samples.of(samples, None, self._validate_validation_set(X_val, samples), None)
+            samples = Samples.of(samples, X_val=self._validate_validation_set(X_val, samples))
             self._fit(samples, device, {"estimator": self, "X": X, "y": X if y is None else y})
         return self
 
@@ -189,7 +188,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples to encode.
 
         Returns
@@ -246,7 +245,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples to reconstruct.
 
         Returns
@@ -274,7 +273,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples to reconstruct.
         y : None
             Ignored.
@@ -293,7 +292,7 @@ class BaseAutoencoder(
         """
         X = self._validate_samples(X)
         if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, X)
+            sample_weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
         return float(self._model.r2(X, X, sample_weight=sample_weight)[0])
 
     @hook
@@ -306,7 +305,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples to reconstruct.
 
         Returns
@@ -328,7 +327,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples, each reconstructed from every number of components: a thousand are enough.
 
         Returns
@@ -396,7 +395,7 @@ class BaseAutoencoder(
 
     def _validate_samples(self, X):
         check_is_fitted(self)
-        return validate_data(self, self._to_samples(X), dtype=FLOATS, reset=False)
+        return ArraySource(self._validated(self._to_samples(X), reset=False))
 
     def _in_container(self, X_hat, X):
         """Convert reconstructed samples to the form and container of X."""
@@ -416,4 +415,5 @@ class BaseAutoencoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
         return tags

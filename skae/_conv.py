@@ -141,7 +141,7 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
         the epoch and takes no part in gradient steps. "auto" is a tenth of the samples, but at
         most 2000 samples.
 
-        Raise it, to 0.3 for example, if there are only a few hundred samples or fewer: training
+        Raise it, to 0.2 for example, if there are only a few hundred samples or fewer: training
         then has a better chance to pass the sign test, but fewer samples to learn from. Lower it
         if there are very many samples: a few thousand are enough to compare epochs, and the
         others are worth more in training. None selects the epoch on the training samples: all

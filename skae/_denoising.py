@@ -12,6 +12,7 @@ from skae import _parameters
 from skae._base import BaseAutoencoder
 from skae._compat import Interval, StrOptions, check_sample_weight, fit_context, get_feature_names
 from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Ranges
+from skae._data.sources import ArraySource
 from skae._files import unchanged_on_failure
 from skae._images import OptionalImageInput, flatten
 from skae._linear import reduced_rank
@@ -180,7 +181,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         the epoch and takes no part in gradient steps. "auto" is a tenth of the samples, but at
         most 2000 samples.
 
-        Raise it, to 0.3 for example, if there are only a few hundred samples or fewer: training
+        Raise it, to 0.2 for example, if there are only a few hundred samples or fewer: training
         then has a better chance to pass the sign test, but fewer samples to learn from. Lower it
         if there are very many samples: a few thousand are enough to compare epochs, and the
         others are worth more in training. None selects the epoch on the training samples: all
@@ -382,7 +383,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Clean samples, at least two, which `corruption` corrupts. If `X_target` is given, the
             corrupted samples of pairs.
         y : None
@@ -460,11 +461,11 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     def _validate_target(self, name, X_target, X):
         """Flat targets of the samples of X, and the shape of their images."""
         target, shape = flatten(X_target, name)
-        target = check_array(target, dtype=X.dtype, input_name=name)
-        if len(target) != len(X):
+        target = check_array(target, dtype="numeric", accept_sparse="csr", input_name=name)
+        if target.shape[0] != X.shape[0]:
             raise ValueError(
-                f"{name} has {len(target)} samples, but there are {len(X)} corrupted samples: give"
-                " one clean sample for each of them."
+                f"{name} has {target.shape[0]} samples, but there are {X.shape[0]} corrupted"
+                " samples: give one clean sample for each of them."
             )
         if self.image_shape_ is not None:
             sides = self.image_shape_[:2]
@@ -526,7 +527,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Corrupted samples.
 
         Returns
@@ -547,7 +548,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Clean samples, which `corruption` corrupts in the same way at each call. If `X_target`
             is given, the corrupted samples of pairs.
         y : None
@@ -570,7 +571,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         """
         X, target, corrupt = self._validate_for_score(X, X_target)
         if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, X)
+            sample_weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
         return float(self._model.r2(X, target, sample_weight=sample_weight, corrupt=corrupt)[0])
 
     def score_samples(self, X):
@@ -580,7 +581,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Clean samples to reconstruct.
 
         Returns
@@ -607,7 +608,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Clean samples, which `corruption` corrupts in the same way at each call. If `X_target`
             is given, the corrupted samples of pairs. A thousand samples are enough.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
@@ -633,7 +634,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         """Samples, their targets, and the corruption, which is the same at each call."""
         X = self._validate_samples(X)
         if X_target is not None:
-            return X, self._validate_target("X_target", X_target, X)[0], None
+            target, _ = self._validate_target("X_target", X_target, X)
+            return X, ArraySource(target, X.dtype, "X_target"), None
         self._check_unpaired()
         return (
             X,

@@ -14,6 +14,7 @@ from skae._compat import check_feature_names, with_callbacks
 from skae._data.sources import measure
 from skae._data.standardizer import Standardizer, check_unit_interval
 from skae._files import shallow_copy
+from skae._frames import string_columns
 from skae._model import Model, build_module, prefix_scores, smallest_prefix, weights_of
 from skae._nn.nested_dropout import NestedDropout
 from skae._preparation import Measured, Seeds, prepare
@@ -22,7 +23,6 @@ from skae._training.net import find_device, make_net
 from skae._training.progress import Epochs
 from skae._warnings import warn_caller
 
-FLOATS = [np.float64, np.float32]
 _MAX_SEARCHED_COMPONENTS = 128  # trained if n_components is a fraction of the variance
 
 
@@ -39,7 +39,22 @@ class FitMixin:
         _parameters.check_together(self)
         self._check_parameters()
         device = find_device(self.device)
-        return device, validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
+        return device, self._validated(X, reset=True, ensure_min_samples=2)
+
+    def _validated(self, X, **options):
+        """X as an array or in CSR format; it is not converted to another dtype."""
+        try:
+            samples = validate_data(self, X, dtype="numeric", accept_sparse="csr", **options)
+            # scikit-learn leaves columns of pandas that are categorical as they are.
+            return check_array(samples) if samples.dtype.kind == "O" else samples
+        except ValueError as error:
+            strings = string_columns(X)
+            if not strings:
+                raise
+            raise ValueError(
+                f"X has strings in {strings}: encode them first, for instance with"
+                " sklearn.preprocessing.OneHotEncoder in a ColumnTransformer."
+            ) from error
 
     def _validate_validation_set(self, X_val, X):
         """Validate a validation set, which has the features of X."""
@@ -47,8 +62,10 @@ class FitMixin:
             return None
         X_val = self._to_samples(X_val)
         check_feature_names(self, X_val, reset=False)
-        X_val = check_array(X_val, dtype=X.dtype, input_name="X_val", ensure_min_samples=0)
-        if not len(X_val):
+        X_val = check_array(
+            X_val, dtype="numeric", accept_sparse="csr", input_name="X_val", ensure_min_samples=0
+        )
+        if not X_val.shape[0]:
             raise ValueError(
                 "X_val has no samples: give at least one, or None to hold out a validation_fraction"
                 " of X."

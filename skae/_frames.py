@@ -1,5 +1,6 @@
 """Containers: DataFrames as input, and as output after scikit-learn's `set_output`."""
 
+import numpy as np
 import torch
 
 from skae._compat import get_container_adapter, get_feature_names
@@ -32,6 +33,20 @@ def in_container(X_hat, X, estimator, names):
 def as_array(X):
     """Convert a tensor to an array, so that scikit-learn does not dispatch to PyTorch."""
     return X.numpy(force=True) if isinstance(X, torch.Tensor) else X
+
+
+def string_columns(X):
+    """Name the columns of a DataFrame or an array that hold strings, for messages; "" if none."""
+    values = np.asarray(X)
+    if values.ndim != 2 or values.dtype.kind not in "OUST":
+        return ""
+    names = getattr(X, "columns", range(values.shape[1]))
+    found = [
+        str(name)
+        for name, column in zip(names, values.T, strict=True)
+        if any(isinstance(value, str) for value in column)
+    ]
+    return ("column " if len(found) == 1 else "columns ") + _shown(found) if found else ""
 
 
 def check_order(codes, names):

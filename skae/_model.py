@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from sklearn.utils import gen_batches
 
+from skae._data.sources import chunk_size
 from skae._likelihoods import Bernoulli, Gaussian
 from skae._nn.autoencoder import AutoencoderSpec
 from skae._nn.modes import without_ambient_state
 from skae._nn.networks import Conv, Dense
 from skae._nn.vae import VAESpec
 from skae._scores import ErrorSums
-
-_CHUNK_SIZE = 1024  # samples that pass through the network together
 
 
 class Model:
@@ -118,9 +117,8 @@ class Model:
 
     def mean_squared_errors(self, X):
         """Mean squared error of the reconstruction of each sample (n,), over its features."""
-        chunks = (X[batch] for batch in gen_batches(len(X), _CHUNK_SIZE))
         return np.concatenate(
-            [np.square(chunk - self.reconstruct(chunk)).mean(axis=1) for chunk in chunks]
+            [np.square(chunk - self.reconstruct(chunk)).mean(axis=1) for chunk in X.chunks()]
         )
 
     def r2(self, X, target, lengths=None, sample_weight=None, corrupt=None):
@@ -145,7 +143,7 @@ class Model:
         """
         lengths = [self.spec.n_components] if lengths is None else lengths
         sums = ErrorSums(len(lengths))
-        for batch in gen_batches(len(X), _CHUNK_SIZE):
+        for batch in gen_batches(len(X), self._chunk_size):
             chunk = (
                 X[batch]
                 if corrupt is None
@@ -186,7 +184,7 @@ class Model:
         result = None
         with without_ambient_state(), torch.inference_mode():
             module = self._module_in(dtype, device)
-            for batch in gen_batches(len(X), _CHUNK_SIZE):
+            for batch in gen_batches(len(X), self._chunk_size):
                 part = function(module, torch.from_numpy(prepare(X[batch])).to(device)).numpy(
                     force=True
                 )
@@ -201,6 +199,11 @@ class Model:
                 if result is not part:
                     result[batch] = part
         return result
+
+    @property
+    def _chunk_size(self):
+        """Number of samples that go through the network together."""
+        return chunk_size(max(self.spec.n_features, self.spec.n_outputs))
 
     def truncated(self, n_components):
         """Model of the first components, whose weights are the leading part of each weight."""
@@ -281,7 +284,7 @@ def prefix_scores(module, dataset, lengths):
     """R² of the reconstruction of a dataset from the first components, for each of the lengths."""
     sums = ErrorSums(len(lengths))
     with without_ambient_state(), torch.inference_mode():
-        for u, target in dataset.batches(_CHUNK_SIZE):
+        for u, target in dataset.batches():
             z = module.encode(u)
             decoded = (_decode_prefix(length, module, z).numpy(force=True) for length in lengths)
             sums.add(target.numpy(force=True), decoded)

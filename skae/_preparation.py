@@ -59,8 +59,17 @@ class Samples(NamedTuple):
     target_val: ArraySource | None
 
     @classmethod
-    def of(cls, *arrays):
-        return cls(*(None if array is None else ArraySource(array) for array in arrays))
+    def of(cls, X, target=None, X_val=None, target_val=None):
+        """Sources of arrays, read in the dtype in which X is."""
+        X = ArraySource(X)
+        others = {"X_target": target, "X_val": X_val, "X_val_target": target_val}
+        return cls(
+            X,
+            *(
+                None if array is None else ArraySource(array, X.dtype, name)
+                for name, array in others.items()
+            ),
+        )
 
 
 class Measured(NamedTuple):
@@ -125,7 +134,7 @@ class TrainingData:
         are equal: R² is undefined without variance.
         """
         first = None
-        for _, target in self.validation.batches(1024):
+        for _, target in self.validation.batches():
             first = target[0] if first is None else first
             if (target != first).any():
                 return "validation", self.validation
@@ -136,7 +145,7 @@ class TrainingData:
         """Batches of a dataset as arrays: inputs in float64, and targets."""
         return (
             (u.numpy(force=True).astype(np.float64), y.numpy(force=True))
-            for u, y in dataset.batches(1024)
+            for u, y in dataset.batches()
         )
 
 
@@ -233,17 +242,15 @@ def _joint_moments(samples, moments, corruption, held_out, trained_on, seeds):
     if samples.target is not None:
         pairs = (
             (X, samples.target.take(positions))
-            for positions, X in samples.X.batches(1024, positions=trained_on)
+            for positions, X in samples.X.batches(positions=trained_on)
         )
         return JointMoments.of(pairs, cross=cross)
     if corruption is None:
         return None
     if moments.scatter is not None and held_out is not None and len(held_out) < len(samples.X):
-        validation = Moments.of(
-            (X for _, X in samples.X.batches(1024, positions=held_out)), cross=True
-        )
+        validation = Moments.of((X for _, X in samples.X.batches(positions=held_out)), cross=True)
         moments = moments.without(validation)
-    chunks = (X for _, X in samples.X.batches(1024, positions=trained_on))
+    chunks = (X for _, X in samples.X.batches(positions=trained_on))
     return corruption.joint_moments(
         moments, chunks, np.random.default_rng([seeds.corruption, 3]), cross=cross
     )

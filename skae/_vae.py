@@ -179,7 +179,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         the epoch and takes no part in gradient steps. "auto" is a tenth of the samples, but at
         most 2000 samples.
 
-        Raise it, to 0.3 for example, if there are only a few hundred samples or fewer: training
+        Raise it, to 0.2 for example, if there are only a few hundred samples or fewer: training
         then has a better chance to pass the sign test, but fewer samples to learn from. Lower it
         if there are very many samples: a few thousand are enough to compare epochs, and the
         others are worth more in training. None selects the epoch on the training samples: all
@@ -470,7 +470,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Samples to encode.
 
         Returns
@@ -499,7 +499,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Samples to encode.
 
         Returns
@@ -519,7 +519,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Samples to score.
         y : None
             Ignored.
@@ -541,7 +541,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         """
         scores = self.score_samples(X, n_importance_samples=n_importance_samples).astype(np.float64)
         if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, scores)
+            sample_weight = check_sample_weight(sample_weight, scores, ensure_non_negative=True)
         return float(np.average(scores, weights=sample_weight))
 
     def score_samples(self, X, *, n_importance_samples=None):
@@ -559,7 +559,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or images
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Samples to score.
         n_importance_samples : int, default=None
             Number K of importance samples. The more there are, the closer the score is to the
@@ -587,7 +587,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         if n_importance_samples is not None:
             check_count("n_importance_samples", n_importance_samples)
         self._model.spec.likelihood.check(
-            X.min(), X.max(), "X", "an estimator with likelihood='gaussian'"
+            *X.range(), "X", "an estimator with likelihood='gaussian'"
         )
         scale, seeds = self._model.target_standardizer.scale, self._seeds
         objective = self._model.spec.build_negative_elbo(scale, seeds.draws, 1.0, _N_SCORE_PAIRS)
@@ -682,7 +682,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 f"The argument {name} has shape {X.shape}: give one sample of"
                 f" {self.n_features_in_} features, or one image."
             )
-        return self._validate_samples(X)
+        return self._validate_samples(X).to_array()
 
 
 def _count_active(kl):

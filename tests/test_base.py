@@ -499,7 +499,7 @@ BAD_X = {
     "no rows": (X_SMALL[:0], r"0 sample\(s\).*minimum of 2 is required"),
     "no columns": (X_SMALL[:, :0], r"0 feature\(s\).*minimum of 1 is required"),
     "one row": (X_SMALL[:1], r"1 sample\(s\).*minimum of 2 is required"),
-    "strings": (np.array([["a", "b"]] * 10), "could not convert string to float"),
+    "strings": (np.array([["a", "b"]] * 10), "X has strings in columns 0, 1: encode them"),
     "complex": (X_SMALL + 1j, "Complex data not supported"),
     "1e200": (X_SMALL * 1e200, "X has values too large to train on.*StandardScaler"),
     "float32 that overflows": (

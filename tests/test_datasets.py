@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skae._data import datasets
+from skae._data import sources
 from skae._data.corruptions import Function, GaussianNoise
 from skae._data.datasets import CorruptedDataset, SampleDataset
 from skae._data.moments import Moments
@@ -182,7 +182,7 @@ def _passes(rng, seed=(0,), n=3):
 
 @pytest.mark.parametrize("is_shuffled", [True, False])
 def test_corruption_is_another_at_each_pass_only_where_it_is_shuffled(is_shuffled, monkeypatch):
-    monkeypatch.setattr(datasets, "PREFETCH", 16)
+    monkeypatch.setattr(sources, "_CHUNK_SIZE", 16)
     first, *others = _passes(np.random.default_rng(0) if is_shuffled else None)
     assert all(np.array_equal(first, other) is not is_shuffled for other in others)
     # Within a pass, each sample has a corruption of its own, whatever is fetched together.

@@ -835,17 +835,14 @@ class CountingSource(ArraySource):
 
     counts = []
 
-    def __init__(self, X):
-        super().__init__(X)
+    def __init__(self, X, *args):
+        super().__init__(X, *args)
         self.n_reads = np.zeros(len(X), dtype=int)
         self.counts.append(self)
 
-    def chunks(self, *args):
-        start = 0
-        for chunk in super().chunks(*args):
-            self.n_reads[start : start + len(chunk)] += 1
-            start += len(chunk)
-            yield chunk
+    def __getitem__(self, batch):  # chunks are read by it, too
+        self.n_reads[batch] += 1
+        return super().__getitem__(batch)
 
     def take(self, positions):
         self.n_reads[positions] += 1

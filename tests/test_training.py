@@ -13,7 +13,7 @@ from skorch.callbacks import Callback, EarlyStopping, EpochScoring, Freezer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from skae import AutoencoderTransformer, ConvAutoencoderTransformer, VAETransformer
-from skae._data import datasets
+from skae._data import sources
 from skae._data.datasets import SampleDataset
 from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
@@ -98,7 +98,7 @@ def _numbers(n, target=None):
 
 @pytest.mark.parametrize("prefetch", [1, 7, 10, 1024])
 def test_batches_cover_all_samples_once(prefetch, monkeypatch):
-    monkeypatch.setattr(datasets, "PREFETCH", prefetch)
+    monkeypatch.setattr(sources, "_CHUNK_SIZE", prefetch)
     batches = list(Batches(_numbers(23, -np.arange(23.0)[:, None]), 5, np.random.default_rng(0)))
     assert [len(u) for u, _ in batches] == [5, 5, 5, 5, 3]
     order = torch.cat([u for u, _ in batches])[:, 0].tolist()

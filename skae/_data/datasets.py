@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-# Samples that are read and standardized together, which spreads the fixed cost over small batches.
-PREFETCH = 1024
+from skae._data.sources import chunk_size
 
 
 class Batch(NamedTuple):
@@ -54,6 +53,11 @@ class SampleDataset(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.source) if self.positions is None else len(self.positions)
 
+    @property
+    def chunk_size(self):
+        """Number of samples that fit in a bounded memory."""
+        return chunk_size(self.source.shape[1])
+
     def __getitem__(self, index):
         """Batch of the samples at an index of the dataset: an int, a slice or an array."""
         positions = np.atleast_1d(
@@ -64,13 +68,13 @@ class SampleDataset(torch.utils.data.Dataset):
         )
         return Batch(inputs, inputs if targets is None else targets)
 
-    def batches(self, size, rng=None):
+    def batches(self, size=None, rng=None):
         """Yield batches.
 
         Parameters
         ----------
-        size : int
-            Number of samples in a batch; the last one may be smaller.
+        size : int, default=None
+            Number of samples in a batch; the last one may be smaller. None is `chunk_size`.
         rng : numpy.random.Generator, default=None
             Generator that shuffles the samples, differently in each pass. With None, they keep
             their order.
@@ -81,16 +85,16 @@ class SampleDataset(torch.utils.data.Dataset):
             Samples and targets.
         """
         corruption_rng = self._corruption_rng(rng)
-        for positions, X in self.source.batches(
-            size * max(1, PREFETCH // size), rng, self.positions
-        ):
+        size = size or self.chunk_size
+        n_fetched = size * max(1, self.chunk_size // size)  # small batches share the fixed cost
+        for positions, X in self.source.batches(n_fetched, rng, self.positions):
             fetched = self._fetch(positions, X, corruption_rng)
             inputs, targets = (None if part is None else part.split(size) for part in fetched)
             yield from map(Batch, inputs, inputs if targets is None else targets)
 
     def targets(self):
         """Yield batches of the targets, in order."""
-        for positions, X in self.source.batches(PREFETCH, positions=self.positions):
+        for positions, X in self.source.batches(positions=self.positions):
             yield self._to_tensor(self.target_standardizer, self._target_of(positions, X))
 
     def _corruption_rng(self, rng):

@@ -10,6 +10,7 @@ from threading import Lock
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
+from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 from threadpoolctl import ThreadpoolController
 
 _ROUNDING = 1e-12  # least difference of sums of squares, relative to them, that is not rounding
@@ -82,6 +83,24 @@ class Moments:
         return cls(
             **vars(total) | {"scatter": mirrored(scatter), "squares": scatter.diagonal().copy()}
         )
+
+    @classmethod
+    def of_sparse(cls, X):
+        """Moments, without those of different features, of samples in canonical CSR format."""
+        X = X.astype(np.float64)
+        X.eliminate_zeros()
+        n_samples, n_features = X.shape
+        low, high = min_max_axis(X, axis=0)
+        mean, variance = mean_variance_axis(X, axis=0)
+        n_zero = n_samples - np.bincount(X.indices, minlength=n_features)
+
+        def count(extreme):
+            n_equal = np.bincount(X.indices[X.data == extreme[X.indices]], minlength=n_features)
+            return np.where(extreme == 0, n_zero, n_equal)
+
+        varies = low < high
+        mean, squares = np.where(varies, mean, low), np.where(varies, variance * n_samples, 0.0)
+        return cls(n_samples, mean, squares, None, low, high, count(low), count(high))
 
     @classmethod
     def _of_chunk(cls, chunk, deviations, with_squares):

@@ -1,46 +1,72 @@
 """Sources: samples that are read a chunk or a batch at a time.
 
-A source has a `shape`, a `dtype` and a length, and its samples are read by
+A source has a `shape`, a length and the floating-point `dtype` in which its samples are computed.
+Its samples are read by
 
 - ``chunks(size)``: consecutive samples in order, each once, which must not be modified;
+- ``source[a:b]``: the samples of a slice, like those of chunks;
 - ``batches(size, rng, positions)``: pairs of positions and samples, shuffled if `rng` is given, of
   all samples or those at `positions`;
 - ``take(positions)``: the samples at these positions. Like the samples of batches, they are a new
   array, which may be modified;
+- ``range()``: the smallest and the largest value;
 - ``to_array()``: all samples in one array, for a solver that needs them at once.
 """
 
 import numpy as np
+import scipy.sparse
 from sklearn.utils import gen_batches
 
 from skae._data.moments import Moments
 from skae._data.splitting import hash_samples
 
-CHUNK_SIZE = 1024  # default number of samples in a chunk
+# Default number of samples in a chunk, and the number of values in it at most.
+_CHUNK_SIZE, _MAX_CHUNK_VALUES = 1024, 2**22
+_LARGEST_INTEGER = 2**53  # float64 does not represent every larger integer
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))  # samples of other dtypes become the first
+
+
+def chunk_size(n_features):
+    """Number of samples that are read, or pass through the network, at once in bounded memory."""
+    return max(1, min(_CHUNK_SIZE, _MAX_CHUNK_VALUES // n_features))
 
 
 class ArraySource:
-    """Samples of an array in memory.
+    """Samples of an array, a memory map or a sparse matrix, converted chunk by chunk.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        Array of any memory layout.
+    X : ndarray or sparse matrix or array in CSR format, of shape (n_samples, n_features)
+        Samples of any real or boolean dtype, an array in any memory layout.
+    dtype : dtype, default=None
+        Floating-point dtype of the samples that are read. None keeps float64 and float32 and makes
+        float64 of all others, as scikit-learn's PCA does.
+    name : str, default="X"
+        Name of X in error messages.
     """
 
-    def __init__(self, X):
+    def __init__(self, X, dtype=None, name="X"):
         self._X = X
+        self._name = name
         self.shape = X.shape
-        self.dtype = X.dtype
+        self.dtype = np.dtype(dtype or (X.dtype if X.dtype in FLOATS else FLOATS[0]))
 
     def __len__(self):
         return self.shape[0]
 
-    def chunks(self, size=CHUNK_SIZE):
-        for batch in gen_batches(len(self), size):
-            yield self._X[batch]
+    def __getitem__(self, batch):
+        return self._convert(self._X[batch])
 
-    def batches(self, size, rng=None, positions=None):
+    @property
+    def is_sparse(self):
+        return scipy.sparse.issparse(self._X)
+
+    def chunks(self, size=None):
+        for batch in gen_batches(len(self), size or chunk_size(self.shape[1])):
+            yield self[batch]
+
+    def batches(self, size=None, rng=None, positions=None):
+        size = size or chunk_size(self.shape[1])
         positions = np.arange(len(self)) if positions is None else positions
         order = positions if rng is None else rng.permutation(positions)
         for batch in gen_batches(len(order), size):
@@ -48,14 +74,46 @@ class ArraySource:
 
     def take(self, positions):
         # `X.take` would first copy all of X where it is not C-contiguous.
-        if self._X.flags.c_contiguous:
-            return self._X.take(positions, axis=0)
-        if self._X.flags.f_contiguous:
-            return np.ascontiguousarray(self._X.T.take(positions, axis=1).T)
-        return np.ascontiguousarray(self._X[positions])
+        if self.is_sparse:
+            part = self._X[positions]
+        elif self._X.flags.c_contiguous:
+            part = self._X.take(positions, axis=0)
+        elif self._X.flags.f_contiguous:
+            part = np.ascontiguousarray(self._X.T.take(positions, axis=1).T)
+        else:
+            part = np.ascontiguousarray(self._X[positions])
+        return self._convert(part)
+
+    def range(self):
+        return self._X.min(), self._X.max()
 
     def to_array(self):
-        return self._X
+        return self._convert(self._X)
+
+    def to_sparse(self):
+        """All samples of a sparse matrix as one of `dtype`, in canonical format."""
+        X = self._X.astype(self.dtype, copy=False)
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        return X
+
+    def _convert(self, part):
+        """Samples as a dense array of `dtype`, which is a copy where they have to be converted."""
+        part = np.asarray(part.toarray() if self.is_sparse else part)
+        if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
+            self._check_integers(part)
+        return part.astype(self.dtype, copy=False)
+
+    def _check_integers(self, part):
+        if part.max() > _LARGEST_INTEGER or part.min() < -_LARGEST_INTEGER:
+            too_large = (part > _LARGEST_INTEGER) | (part < -_LARGEST_INTEGER)
+            row, column = np.argwhere(too_large)[0]
+            raise ValueError(
+                f"{self._name} has the integer {part[row, column]} in column {column}, but float64"
+                f" represents every integer only up to {_LARGEST_INTEGER}: subtract an offset, or"
+                f" convert {self._name} to float64 to round it."
+            )
 
 
 def measure(source, *, cross, hashed=False):
@@ -77,6 +135,9 @@ def measure(source, *, cross, hashed=False):
     hashes : ndarray of shape (n_samples,), or None
         Hash of each sample, if `hashed` is true.
     """
+    if source.is_sparse and not cross:
+        X = source.to_sparse()
+        return Moments.of_sparse(X), hash_samples(X) if hashed else None
     hashes = []
 
     def chunks():

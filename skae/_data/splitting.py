@@ -1,6 +1,7 @@
 """The random split into training samples and a validation set."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 
 def split(hashes, n_validation, rng):
@@ -45,7 +46,16 @@ def split(hashes, n_validation, rng):
 
 
 def hash_samples(X):
-    """Hash of 64 bits for each sample, the same for equal samples and hardly ever for others."""
+    """Hash of 64 bits for each sample, the same for equal samples and hardly ever for others.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix in CSR format, of shape (n, n_features)
+    """
+    if issparse(X):
+        # Products with random vectors cost no more than the values that are stored.
+        vectors = np.random.default_rng(0).standard_normal((X.shape[1], 2))
+        return hash_samples(X @ vectors)
     X = np.ascontiguousarray(X) + X.dtype.type(0)  # -0.0 equals 0.0
     if X[0].nbytes % 8:
         X = np.pad(X, ((0, 0), (0, 1)))

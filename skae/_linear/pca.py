@@ -108,16 +108,22 @@ def principal_components(samples, n_components):
     n_samples, n_features = samples.source.shape
     rank = min(n_components, n_samples, n_features)
     if samples.moments.scatter is None:
-        U = samples.standardizer.transform(samples.source.to_array())
-        if not U.any():  # scikit-learn would divide by a variance of zero
+        if not samples.moments.squares.any():  # scikit-learn would divide by a variance of zero
             return np.zeros((rank, n_features)), np.zeros(rank), 0.0
-        pca = PCA(rank, random_state=samples.seed).fit(U)
+        pca = PCA(rank, random_state=samples.seed).fit(_to_decompose(samples, rank))
         return pca.components_, pca.explained_variance_, pca.noise_variance_
     covariance = samples.moments.scatter / (samples.standardizer.scale**2 * (n_samples - 1))
     total = float(covariance.trace())
     components, values = leading_eigenvectors(covariance, rank)
     rest = total - values.sum()
     return components, values, max(rest, 0.0) / max(1, min(n_samples, n_features) - rank)
+
+
+def _to_decompose(samples, rank):
+    """What scikit-learn's PCA is fitted to; it centers sparse samples implicitly, by ARPACK."""
+    if samples.source.is_sparse and rank < min(samples.source.shape):
+        return samples.source.to_sparse() / samples.standardizer.scale
+    return samples.standardizer.transform(samples.source.to_array())
 
 
 def leading_eigenvectors(covariance, rank):

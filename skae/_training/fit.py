@@ -71,7 +71,7 @@ def training_settings(
         "iterator_train": Batches,
         "iterator_train__rng": rng,
         "iterator_valid": Batches,
-        "iterator_valid__batch_size": 1024,
+        "iterator_valid__batch_size": None,
         "callbacks": [
             # Weight decay uses the rate of the current step, before the next rate is set.
             *([("weight_decay", WeightDecay(alpha))] if alpha else []),

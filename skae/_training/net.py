@@ -9,6 +9,8 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 
+_ARRAY_BATCH_SIZE = 1024  # of an array that a callback has the net predict
+
 
 class Batches:
     """Iterable over batches of a dataset, with the signature that skorch expects.
@@ -17,15 +19,15 @@ class Batches:
     ----------
     dataset : skae._data.datasets.SampleDataset
         Samples.
-    batch_size : int
-        Number of samples in a batch.
+    batch_size : int or None
+        Number of samples in a batch; None is as many as fit in a bounded memory.
     rng : numpy.random.Generator or None, default=None
         Generator that shuffles the samples in each epoch. With None, they keep their order.
     """
 
     def __init__(self, dataset, batch_size, rng=None):
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = batch_size or getattr(dataset, "chunk_size", _ARRAY_BATCH_SIZE)
         self.rng = rng
 
     def __len__(self):
