@@ -3,15 +3,15 @@ Two-dimensional maps: PCA, t-SNE and an autoencoder
 ===================================================
 
 A map shows samples as points of a plane. PCA is linear and mixes the classes.
-t-SNE keeps neighbors together best, but it cannot map new samples or return
-from the plane to the data. An autoencoder with two components does both, and
-keeps most neighbors together.
+t-SNE keeps neighbors together best, but it cannot map new samples, or
+reconstruct a sample from a point of the map. An autoencoder with two
+components can do both, and it keeps most neighbors together.
 """
 
 # %%
 # Maps of the digits. Trustworthiness is 1 if all neighbors in the map are
-# neighbors in the data. The estimators do not use the classes, which are the
-# colors of the figure.
+# neighbors in the data. The estimators do not use the classes; they are only
+# the colors of the figure.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits, make_swiss_roll
 from sklearn.decomposition import PCA
@@ -38,11 +38,11 @@ _ = figure.legend(
 )
 
 # %%
-# A swiss roll is a curved surface: two numbers say where a point lies on it.
-# Two components of PCA span a plane, and the width of the roll is lost. Two
-# components of the autoencoder follow most of the surface. The figure shows
-# held-out points and their reconstructions; colors show the position along
-# the roll.
+# A swiss roll is a curved surface in three dimensions: two numbers say where a
+# point lies on it, its position along the roll and across it. Two components
+# of PCA span a plane, and one of the three dimensions is lost. Two components
+# of the autoencoder follow most of the surface. The figure shows held-out
+# points and their reconstructions; colors show the position along the roll.
 X_train, _ = make_swiss_roll(2000, random_state=0)
 X_test, position = make_swiss_roll(1000, random_state=1)
 reducers = {

@@ -2,15 +2,17 @@
 Outlier detection in tabular data
 =================================
 
-The training set holds a few outliers, and no label says which. Isolation
-forests, PCA and a variational autoencoder each score how anomalous a sample
-is. On these data the isolation forest is the best: compare with it before you
-choose an autoencoder.
+The training set contains a few outliers, and no label says which samples they
+are. An isolation forest, PCA and a variational autoencoder (VAE) score how
+anomalous each sample is. On these data the isolation forest is the best:
+compare with it before you choose an autoencoder.
 """
 
 # %%
 # Measurements of benign tumors, and of 20 malignant ones as outliers. The
-# result depends on which 20, so there are three such data sets.
+# result depends on which 20, so there are three such data sets. The detectors
+# are fitted to all samples of a data set and score the same samples. Labels
+# are used only to evaluate the scores.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -34,10 +36,12 @@ data_sets = [
 ]
 
 # %%
-# Four scores, high for an outlier. A flexible density fits outliers too, if
-# it is trained on them: with ``contamination=0.1`` each gradient step ignores
-# the tenth of the samples that are the least likely. It makes no difference
-# here.
+# Five scores, each high for an outlier. `score_samples` is low for an outlier,
+# hence the minus. It is the log-density of PCA, the evidence lower bound
+# (ELBO) of the VAE, and for the isolation forest a score that is not a
+# density. A VAE that is trained on outliers may fit them as well. With
+# ``contamination=0.1``, each gradient step leaves out the tenth of the samples
+# with the lowest ELBO. It makes hardly any difference here.
 
 
 def reconstruction_error(X):
@@ -76,7 +80,8 @@ results = {
 
 # %%
 # The area under the ROC curve (AUC) is the probability that an outlier scores
-# higher than another sample. Points are data sets, bars their mean.
+# higher than a sample that is not one. Points are the three data sets, bars
+# are their means.
 figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 for name, auc in aucs.items():
     bar = ax.barh(name, np.mean(auc), color="tab:blue", alpha=0.5)

@@ -2,15 +2,18 @@
 The latent space of a variational autoencoder
 =============================================
 
-A latent space of two components can be drawn: each sample is a point of it,
-and each of its points decodes to an image.
+The latent code of a sample is what `transform` returns. If it has two
+components, the latent space can be drawn: each sample is a point, and each
+point decodes to an image.
 """
 
 # %%
-# The prior of a variational autoencoder draws the latent codes towards a
-# standard normal distribution, so that the latent space has few holes. The
-# left side shows where the digits lie in it, the right side the images that a
-# grid of points decodes to.
+# The training of a variational autoencoder pulls the latent codes toward its
+# prior, a standard normal distribution. The latent space then has few gaps.
+# The left side shows the latent codes of the digits, one color per class, and
+# the right side the images that a grid of points decodes to. The classes are
+# not used in training. ``n_draws=4`` averages each gradient over four Monte
+# Carlo samples of the code, which makes it less noisy.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 

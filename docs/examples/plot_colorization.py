@@ -2,15 +2,15 @@
 Colorization from pairs of patches
 ==================================
 
-:class:`~skae.DenoisingAutoencoder` also learns from measured pairs:
-``fit(X, X_target=...)``, where X and the target may have different widths.
-Here X holds patches of a gray image, and the target the same patches in
-color.
+:class:`~skae.DenoisingAutoencoder` also learns from pairs that you have:
+``fit(X, X_target=...)``, where X and the target may have different numbers of
+features. Here X contains patches of a gray image, and the target the same
+patches in color.
 """
 
 # %%
-# Both photographs lose the color of a strip. The patches for training come
-# from the left and the right of it.
+# A strip of each photograph is turned gray. The patches for training come
+# from the left and the right of it, where the color is known.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_sample_images
@@ -51,8 +51,11 @@ X, X_target = flatten(to_gray(color)), flatten(color)
 
 # %%
 # The autoencoder starts at the best linear map of rank 100 from gray to
-# color, and learns what is not linear: smooth dark areas are green, petals
-# are orange, the sky is blue. Linear regression finds one tint for all.
+# color: one that passes through 100 numbers, its components. Training adds
+# what is not linear, so that the color depends on the texture and the
+# brightness. Linear regression cannot do that: it tints foliage and petals
+# alike, and its error is larger than that of the gray strip. `denoise` returns
+# the predicted colors.
 linear = LinearRegression().fit(X, X_target)
 autoencoder = DenoisingAutoencoder(100, max_iter=15, random_state=0)
 autoencoder.fit(X, X_target=X_target)
@@ -80,7 +83,8 @@ errors = {
 }
 
 # %%
-# The strip in its photograph, with the mean squared error of the strips.
+# Each strip in its photograph, and the mean squared error of both strips. The
+# autoencoder is the best, but the center of the flower stays too gray.
 figure, grid = plt.subplots(2, 4, figsize=(7, 2.9), layout="constrained")
 columns = {**colored, "photograph": strips}
 for axes, (name, restored) in zip(grid.T, columns.items(), strict=True):

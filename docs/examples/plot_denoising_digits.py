@@ -2,14 +2,15 @@
 Denoising images
 ================
 
-A denoising autoencoder is trained on clean images alone: it corrupts each
-batch itself, with new noise each time, and learns to restore the clean
-images. Epoch 0 is the best linear map of that rank from noisy to clean images.
+A denoising autoencoder needs only clean images for training: `fit` adds new
+noise to each batch, and the networks learn to restore the clean images.
+Training starts at epoch 0, the best linear map from noisy to clean images
+whose rank is the number of components.
 """
 
 # %%
-# Digits with values in [0, 1], and Gaussian noise that is clipped to that
-# range.
+# Digits with values in [0, 1]. Gaussian noise is added to the test images,
+# and the noisy values are clipped to [0, 1].
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -23,9 +24,11 @@ noise = np.random.default_rng(0).normal(0, 0.4, clean.shape)
 noisy = np.clip(clean + noise, 0, 1)
 
 # %%
-# Images make the residual networks convolutional; flat samples would make
-# them dense. For comparison, PCA denoises by projection on the components of
-# the clean images, and ``max_iter=0`` is the linear map of epoch 0.
+# The networks are convolutional if X is an array of images, and dense if it
+# is an array of flat samples. For comparison, ``max_iter=0`` is the linear map
+# of epoch 0, and PCA denoises by projection on the components of the clean
+# images. PCA has 8 components, close to its best number here: more of them
+# would keep more of the noise.
 denoisers = {
     name: DenoisingAutoencoder(
         32,
@@ -49,8 +52,9 @@ errors = {
 }
 
 # %%
-# The mean squared error per pixel is on the left. Where the noise hides the
-# digit, the autoencoder shows the average of what it may have been.
+# The numbers on the left are mean squared errors per pixel. Where the noise
+# hides the digit, the autoencoder blurs: the average of all plausible images
+# has the smallest expected error.
 figure, grid = plt.subplots(5, 10, figsize=(7, 4), layout="constrained")
 rows = {"clean": clean, **denoised}
 for axes, (name, shown) in zip(grid, rows.items(), strict=True):

@@ -2,14 +2,16 @@
 Feature extraction from images in a Pipeline
 ============================================
 
-:class:`~skae.ConvAutoencoderTransformer` takes images as they are, and passes
-the latent codes to the next step of a Pipeline.
+:class:`~skae.ConvAutoencoderTransformer` takes images as an array of shape
+(n_samples, height, width), and passes their latent codes to the next step of
+a Pipeline.
 """
 
 # %%
-# 1797 digits of 8 x 8 pixels, and a classifier that sees eight numbers of
-# each. PCA takes the pixels as flat samples. The classifier needs its inputs
-# on one scale, and neither PCA nor the autoencoder scales its codes.
+# There are 1797 digits of 8 x 8 pixels, and the classifier is given eight
+# components of each. PCA takes only flat samples, so a first step flattens the
+# images. StandardScaler comes before the classifier, since neither PCA nor the
+# autoencoder scales the components to the same variance.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -47,8 +49,8 @@ scores = {
 }
 
 # %%
-# Which digits the classifier confuses, from eight components of PCA and from
-# eight of the autoencoder.
+# The confusion matrices of the classifier on the test set, with eight
+# components of PCA and with eight of the autoencoder.
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.9), layout="constrained")
 for ax, (name, pipeline) in zip(axes, pipelines.items(), strict=True):
     ConfusionMatrixDisplay.from_estimator(
@@ -57,8 +59,8 @@ for ax, (name, pipeline) in zip(axes, pipelines.items(), strict=True):
     ax.set_title(f"{name}: accuracy {scores[name]:.3f}")
 
 # %%
-# The steps before the classifier invert: they reconstruct images from the
-# codes that the classifier sees.
+# The steps before the classifier have `inverse_transform`: they reconstruct
+# images from the standardized codes that the classifier is given.
 codes = pipelines["skae"][:-1].transform(X_test)
 images = pipelines["skae"][:-1].inverse_transform(codes)
 print(codes.shape, images.shape)

@@ -4,13 +4,15 @@ Dimensionality reduction: PCA and an autoencoder at eight components
 
 Where you write ``PCA(8)``, write ``AutoencoderTransformer(8)``. Both have
 `fit`, `transform` and `inverse_transform`. Training starts at PCA and keeps
-the epoch that reconstructs a validation set best.
+the epoch that reconstructs a validation set best. By default, `fit` holds out
+a tenth of the training samples for it.
 """
 
 # %%
-# Each digit has 64 pixels, and both estimators keep eight numbers of it. The
-# figure shows held-out digits and their reconstructions from these numbers,
-# with R², the fraction of the held-out variance that is reconstructed.
+# Each digit has 64 pixels, and both estimators reduce it to eight numbers. The
+# figure shows held-out digits and their reconstructions from these numbers.
+# R² is the fraction of the variance of the held-out digits that the
+# reconstruction explains: 1 is perfect.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -34,7 +36,8 @@ display = ReconstructionDisplay.from_estimator(
 scores = display.scores
 
 # %%
-# R² after each epoch. Epoch 0 is PCA, so the dotted line is where training
-# starts.
+# R² after each epoch, which is one pass over the training samples. Epoch 0 is
+# PCA, before the first of them: the dotted line is its R² on the validation
+# set. The epoch with the dot is kept.
 _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 _ = LossCurveDisplay.from_estimator(autoencoder, ax=ax)

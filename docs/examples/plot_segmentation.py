@@ -2,8 +2,9 @@
 Segmentation: from images to masks
 ==================================
 
-:class:`~skae.DenoisingAutoencoder` maps any images to any other images of the
-same height and width. With masks as targets, it segments.
+:class:`~skae.DenoisingAutoencoder` learns to map images to other images of the
+same height and width: ``fit(X, X_target=...)`` takes pairs. If the targets are
+masks, this is segmentation.
 """
 
 # %%
@@ -38,8 +39,9 @@ X_test, masks_test = make_images(200)
 
 # %%
 # ``max_iter=0`` is where training starts: the best linear map from images to
-# masks. It fails, since a linear map that marks what is brighter unmarks what
-# is darker. The network learns to mark both.
+# masks. It fails: a linear map that raises the mask where the image is
+# brighter lowers it where the image is darker. The network learns to mark
+# both. `denoise` returns the predicted masks.
 models = {
     name: DenoisingAutoencoder(96, max_iter=max_iter, random_state=0).fit(
         X_train, X_target=masks_train
@@ -62,8 +64,10 @@ scores = {
 }
 
 # %%
-# Held-out images, with the mean intersection over union (IoU) of all of them.
-# A pixel counts as marked if its prediction is above 0.5.
+# Held-out images and masks. The intersection over union (IoU) is the number of
+# pixels that both masks mark, divided by the number that at least one of them
+# marks. A pixel counts as marked if its prediction is above 0.5, which the
+# linear map does not reach. The label has the mean over all held-out images.
 figure, grid = plt.subplots(4, 8, figsize=(7, 3.8), layout="constrained")
 rows = {"image": X_test, "true mask": masks_test, **predictions}
 for axes, (name, shown) in zip(grid, rows.items(), strict=True):

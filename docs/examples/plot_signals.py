@@ -2,13 +2,14 @@
 Compression of one-dimensional signals
 ======================================
 
-A signal is an image that is one pixel high: with ``image_shape=(1, length)``,
-the convolutions of :class:`~skae.ConvAutoencoderTransformer` run along it.
+A signal can be treated as an image that is one pixel high. With
+``image_shape=(1, length)``, :class:`~skae.ConvAutoencoderTransformer` takes an
+array of shape (n_samples, length), and its convolutions run along the signals.
 """
 
 # %%
 # The example generates wave packets. Each has its own position, width,
-# frequency and height: four numbers say all but the noise.
+# frequency and height: these four numbers determine it, except for the noise.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
@@ -34,8 +35,10 @@ def make_signals(n_signals):
 X_train, X_test = make_signals(2000), make_signals(500)
 
 # %%
-# PCA is a sum of fixed shapes, and four of them do not fit a packet that may
-# be anywhere. The decoder of the autoencoder can move one.
+# PCA reconstructs a signal as a weighted sum of fixed shapes, and four of them
+# cannot fit a packet that may be anywhere. The decoder of the autoencoder is
+# not linear, so a component can move a packet. The networks have fewer
+# channels and larger kernels than by default.
 estimators = {
     "PCA": PCA(4),
     "skae": ConvAutoencoderTransformer(

@@ -2,14 +2,16 @@
 Generative modeling: new digits, and interpolation between two
 ==============================================================
 
-A variational autoencoder is a density, and a generator of new samples. Its
-score is the evidence lower bound (ELBO) on the mean log-density of held-out
-samples, in nats. At epoch 0 it equals that of probabilistic PCA.
+A variational autoencoder models the density of the data, and generates new
+samples from it. Its score is the evidence lower bound (ELBO): a value that the
+mean log-density of the samples is at least, in nats (units of the natural
+logarithm). At epoch 0 it equals the mean log-density of probabilistic PCA,
+which is what ``PCA.score`` returns.
 """
 
 # %%
 # PCA and the autoencoder have the same number of components. ``max_iter=0``
-# is the autoencoder at epoch 0.
+# is the autoencoder at epoch 0, before training. Higher scores are better.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -32,11 +34,13 @@ scores = {
 print({name: round(score, 1) for name, score in scores.items()})
 
 # %%
-# New samples, with a mixture of ten Gaussians on the components of PCA for
-# comparison. Both are shown without the noise of the pixels: `sample` returns
-# the mean that each code decodes to. `interpolate` walks between the codes of
-# two digits; the last line mixes their pixels instead. scikit-learn's mixture
-# returns its samples sorted by component, hence the permutation.
+# The upper half of the figure shows new samples. For comparison, those of the
+# first line are from a mixture of ten Gaussians that is fitted to the
+# components of PCA. scikit-learn returns them sorted by Gaussian, hence the
+# permutation. `sample` returns the mean that a code decodes to, without the
+# noise of the pixels. The lower half shows a transition from a 0 to a 9.
+# `interpolate` decodes points between the codes of both; the last line
+# averages their pixels with changing weights instead.
 mixture = make_pipeline(PCA(16), GaussianMixture(10, random_state=0)).fit(X)
 codes = np.random.default_rng(0).permutation(mixture[1].sample(200)[0])
 rows = {
