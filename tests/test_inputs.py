@@ -157,8 +157,9 @@ def test_pairs_may_be_sparse(digits):
 def test_integers_that_float64_cannot_hold_are_refused(value, rng):
     X = rng.integers(0, 100, (20, 3))
     X[7, 1] = value
-    with pytest.raises(ValueError, match=rf"X has the integer {value} in column 1.*offset"):
-        AutoencoderTransformer(2).fit(X)
+    for given in (X, np.asfortranarray(X), scipy.sparse.csr_array(X)):
+        with pytest.raises(ValueError, match=rf"X has the integer {value} in column 1.*offset"):
+            AutoencoderTransformer(2).fit(given)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,11 @@ class ArraySource:
         float64 of all others, as scikit-learn's PCA does.
     name : str, default="X"
         Name of X in error messages.
+
+    Raises
+    ------
+    ValueError
+        If float64 does not represent an integer of X.
     """
 
     def __init__(self, X, dtype=None, name="X"):
@@ -50,6 +55,7 @@ class ArraySource:
         self._name = name
         self.shape = X.shape
         self.dtype = np.dtype(dtype or (X.dtype if X.dtype in FLOATS else FLOATS[0]))
+        self._check_integers()  # once, not at each batch
 
     def __len__(self):
         return self.shape[0]
@@ -100,19 +106,20 @@ class ArraySource:
 
     def _convert(self, part):
         """Samples as a dense array of `dtype`, which is a copy where they have to be converted."""
-        part = np.asarray(part.toarray() if self.is_sparse else part)
-        if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
-            self._check_integers(part)
-        return part.astype(self.dtype, copy=False)
+        return np.asarray(part.toarray() if self.is_sparse else part).astype(self.dtype, copy=False)
 
-    def _check_integers(self, part):
-        if part.max() > _LARGEST_INTEGER or part.min() < -_LARGEST_INTEGER:
-            too_large = (part > _LARGEST_INTEGER) | (part < -_LARGEST_INTEGER)
-            row, column = np.argwhere(too_large)[0]
+    def _check_integers(self):
+        if self._X.dtype.kind not in "iu" or self._X.dtype.itemsize < 8:
+            return
+        low, high = self.range()
+        if high > _LARGEST_INTEGER or low < -_LARGEST_INTEGER:
+            is_high = high > _LARGEST_INTEGER
+            position = self._X.argmax() if is_high else self._X.argmin()
             raise ValueError(
-                f"{self._name} has the integer {part[row, column]} in column {column}, but float64"
-                f" represents every integer only up to {_LARGEST_INTEGER}: subtract an offset, or"
-                f" convert {self._name} to float64 to round it."
+                f"{self._name} has the integer {high if is_high else low} in column"
+                f" {position % self.shape[1]}, but float64 represents every integer only up to"
+                f" {_LARGEST_INTEGER}: subtract an offset, or convert {self._name} to float64 to"
+                " round it."
             )
 
 
