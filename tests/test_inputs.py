@@ -92,6 +92,13 @@ def test_wide_sparse_samples_start_as_pca(rng):
     np.testing.assert_allclose(codes, expected, atol=1e-6 * np.abs(expected).max())
 
 
+def test_wide_sparse_samples_start_as_probabilistic_pca(rng):
+    X = _wide(rng) * 100  # a scale that is not 1
+    score = VAETransformer(3, max_iter=0, random_state=0).fit(X).score(X)
+    expected = PCA(3, svd_solver="full").fit(X.toarray()).score(X.toarray())
+    assert score == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("n_components", [60, 80])
 def test_wide_sparse_samples_of_full_rank(n_components, rng):
     X = _wide(rng)
