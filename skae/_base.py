@@ -8,14 +8,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae import _parameters
 from skae._compat import CallbackSupportMixin, check_sample_weight, fit_context
-from skae._data.sources import FLOATS, ArraySource, measure
+from skae._data.sources import FLOATS, ArraySource
 from skae._data.standardizer import check_unit_interval
-from skae._files import FileMixin, shallow_copy, unchanged_on_failure
+from skae._files import FileMixin, unchanged_on_failure
 from skae._fitting import FitMixin
 from skae._frames import as_array, check_order, in_container
+from skae._imputation import ImputationMixin
 from skae._linear.pca import needs_scatter, pca
 from skae._nn.autoencoder import AutoencoderSpec
 from skae._nn.modes import without_ambient_state
+from skae._ordered import OrderedMixin
 from skae._preparation import Samples
 from skae._summary import summarize
 
@@ -33,6 +35,8 @@ class BaseAutoencoder(
     CallbackSupportMixin,
     FitMixin,
     FileMixin,
+    ImputationMixin,
+    OrderedMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -73,12 +77,11 @@ class BaseAutoencoder(
         return self.init == "pca" and needs_scatter(n_samples, n_features)
 
     @hook
-    def _make_standardizers(self, samples, moments):
+    def _make_standardizers(self, moments, target_moments):
         """Standardizers of the samples and of their reconstructions."""
         standardizer = self._make_standardizer(moments, "X")
-        if samples.target is None:
+        if target_moments is moments:
             return standardizer, standardizer
-        target_moments, _ = measure(samples.target, cross=False)
         return standardizer, self._make_standardizer(target_moments, "X_target")
 
     @hook
@@ -106,7 +109,7 @@ class BaseAutoencoder(
         )
 
     @hook
-    def _make_corruption(self, moments, target_standardizer):
+    def _make_corruption(self, measured):
         """Corruption of the inputs in training; see :mod:`skae._data.corruptions`."""
         return None
 
@@ -127,7 +130,7 @@ class BaseAutoencoder(
 
     @hook
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, X_val=None):
+    def fit(self, X, y=None, *, sample_weight=None, X_val=None):
         """Fit the autoencoder to X.
 
         Parameters
@@ -136,6 +139,10 @@ class BaseAutoencoder(
             Training data, at least two samples. Some estimators take images, too.
         y : None
             Ignored. It is part of the signature by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, at least 0, in the PCA, the loss and the validation score. An
+            integer weight counts as that many copies of the sample, and a weight of 0 as its
+            absence. Weights with a mean below 1 are first scaled to a mean of 1.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
             Validation set that selects the epoch, instead of a `validation_fraction` of X. In a
             Pipeline, enable metadata routing, call ``set_fit_request(X_val=True)`` and pass
@@ -160,10 +167,15 @@ class BaseAutoencoder(
             If a fraction as `n_components` is not reached, or a VAE is degenerate or collapsed.
         """
         with unchanged_on_failure(self), without_ambient_state():
-            device, samples = self._validate(X)
-            samples = Samples.of(samples, X_val=self._validate_validation_set(X_val, samples))
-            self._fit(samples, device, {"estimator": self, "X": X, "y": X if y is None else y})
+            device, samples, weights = self._validate(X, sample_weight)
+            X_val = self._validate_validation_set(X_val, samples)
+            samples = Samples.of(samples, X_val=X_val, sample_weight=weights)
+            self._fit(samples, device, X, X if y is None else y, sample_weight=sample_weight)
         return self
+
+    @hook
+    def _check_reconstructs_its_input(self, method):
+        """Refuse a method that compares X with its reconstruction, if that is of other samples."""
 
     @hook
     def _truncated_model(self, n_components):
@@ -345,42 +357,6 @@ class BaseAutoencoder(
         self._check_ordered()
         return self._model.r2(X, X, range(1, self.n_components_ + 1))
 
-    def truncate(self, n_components):
-        """Fitted estimator of the first components of ordered codes; nothing is trained.
-
-        Parameters
-        ----------
-        n_components : int
-            Number of components to keep, from 1 to `n_components_`.
-
-        Returns
-        -------
-        estimator : object
-            Estimator of the same class whose codes are the first columns of these. A VAETransformer
-            that has kept epoch 0 becomes probabilistic PCA with another noise variance and scale.
-
-        Raises
-        ------
-        ValueError
-            If the codes are not ordered, or `n_components` is out of range.
-        """
-        check_is_fitted(self)
-        self._check_ordered()
-        _parameters.check_count("n_components", n_components, most=self.n_components_)
-        truncated = shallow_copy(self)
-        truncated._set_model(self._truncated_model(int(n_components)), self.net_.history)
-        for name in self._per_component:
-            setattr(truncated, name, getattr(self, name)[:n_components])
-        truncated._derive()
-        return truncated.set_params(n_components=int(n_components), ordered=True)
-
-    def _check_ordered(self):
-        if not self._model.spec.is_ordered:
-            raise ValueError(
-                "The latent codes are not ordered: fit with ordered=True, or with n_components as a"
-                " fraction of the variance, such as 0.95."
-            )
-
     def summary(self):
         """List the parameters of the network, with their shapes and counts.
 
@@ -416,4 +392,5 @@ class BaseAutoencoder(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         return tags

@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from skae import _parameters
 from skae._base import BaseAutoencoder
 from skae._compat import Interval, StrOptions, check_sample_weight, fit_context, get_feature_names
-from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Ranges
+from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Hiding, Ranges
 from skae._data.sources import ArraySource
 from skae._files import unchanged_on_failure
+from skae._frames import check_sparse
 from skae._images import OptionalImageInput, flatten
 from skae._linear import reduced_rank
 from skae._linear.pca import MAX_FEATURES_OF_SCATTER, pca
@@ -378,7 +379,16 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             )
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, X_target=None, X_val=None, X_val_target=None):
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        sample_weight=None,
+        X_target=None,
+        X_val=None,
+        X_val_target=None,
+    ):
         """Fit the autoencoder to clean samples, or to pairs of corrupted and clean samples.
 
         Parameters
@@ -388,6 +398,10 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             corrupted samples of pairs.
         y : None
             Ignored. It is part of the signature by convention; pass clean samples as `X_target`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, at least 0, in the PCA, the loss and the validation score. An
+            integer weight counts as that many copies of the sample, and a weight of 0 as its
+            absence. Weights with a mean below 1 are first scaled to a mean of 1.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
             Clean samples of the pairs, in the order of X. They may have another number of features,
             and images another number of channels. In a Pipeline, enable metadata routing and call
@@ -421,17 +435,13 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         """
         with unchanged_on_failure(self), without_ambient_state():
             self._is_paired = X_target is not None
-            device, given = self._validate(X)
+            device, given, weights = self._validate(X, sample_weight)
             X_val = self._validate_validation_set(X_val, given)
             target, target_val = self._validate_targets(given, X_target, X_val, X_val_target)
-            clean, metadata = (X_target, {"X_target": X_target}) if self._is_paired else (X, None)
-            callback_kwargs = {
-                "estimator": self,
-                "X": X,
-                "y": clean if y is None else y,
-                "metadata": metadata,
-            }
-            self._fit(Samples.of(given, target, X_val, target_val), device, callback_kwargs)
+            samples = Samples.of(given, target, X_val, target_val, weights)
+            if y is None:
+                y = X_target if self._is_paired else X
+            self._fit(samples, device, X, y, sample_weight=sample_weight, X_target=X_target)
         return self
 
     def _validate_targets(self, X, X_target, X_val, X_val_target):
@@ -461,7 +471,14 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     def _validate_target(self, name, X_target, X):
         """Flat targets of the samples of X, and the shape of their images."""
         target, shape = flatten(X_target, name)
-        target = check_array(target, dtype="numeric", accept_sparse="csr", input_name=name)
+        target = check_array(
+            target,
+            dtype="numeric",
+            accept_sparse="csr",
+            ensure_all_finite="allow-nan",
+            input_name=name,
+        )
+        check_sparse(target, name)
         if target.shape[0] != X.shape[0]:
             raise ValueError(
                 f"{name} has {target.shape[0]} samples, but there are {X.shape[0]} corrupted"
@@ -487,33 +504,40 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         has_formula = isinstance(self.corruption, str) and self.corruption in FORMULAS
         return self.init == "pca" and has_formula and n_features <= MAX_FEATURES_OF_SCATTER
 
-    def _make_corruption(self, moments, target_standardizer):
+    def _make_corruption(self, measured):
         self._corruption = None
         if self._is_paired or self.corruption is None:
             return None
-        if callable(self.corruption):
+        if self.corruption == "masking" and not measured.is_complete:
+            self._corruption = Hiding(float(self.noise_level), measured.fill)
+        elif callable(self.corruption):
             self._corruption = Function(self.corruption, self._output_shape)
         else:
-            lower, upper = target_standardizer.lower, target_standardizer.upper
+            standardizer = measured.target_standardizer
+            lower, upper = standardizer.lower, standardizer.upper
             if self._is_sigmoid:
                 lower, upper = np.zeros_like(lower), np.ones_like(upper)
             shape = None if self.image_shape_ is None else (*self.image_shape_, 1)[:3]
-            ranges = Ranges.of(moments, lower, upper, shape)
+            ranges = Ranges.of(measured.moments, lower, upper, shape)
             self._corruption = CORRUPTIONS[self.corruption](float(self.noise_level), ranges)
         return self._corruption
 
     def _start(self, module, data):
-        if data.joint is None:  # there is no corruption
+        if data.joint is None:  # there is no corruption, or hidden values are filled
             super()._start(module, data)
-        elif data.joint.scatter is None:
+        elif data.joint[0].scatter is None:
             encoder = pca(data.linear, self.n_components_).encoder
             module.start_at(reduced_rank.regression_on_codes(encoder, data.pairs(data.train)))
         else:
-            validation = partial(data.pairs, data.validation)
-            module.start_at(
-                reduced_rank.reduced_rank(
-                    *data.joint_in_network_units, validation, self.n_components_
-                )
+            standardizers = data.standardizer, data.target_standardizer
+            joint = (part.standardized(*standardizers) for part in data.joint)
+            module.start_at(reduced_rank.reduced_rank(*joint, self.n_components_))
+
+    def _check_reconstructs_its_input(self, method):
+        if self._is_paired:
+            raise ValueError(
+                f"{method} compares X with its reconstruction, but fit was given X_target, which is"
+                " reconstructed instead of X: compare denoise(X) with the clean samples."
             )
 
     # Apply
@@ -596,11 +620,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             reconstructed.
         """
         check_is_fitted(self)
-        if self._is_paired:
-            raise ValueError(
-                "score_samples compares X with its reconstruction, but fit was given X_target,"
-                " which is reconstructed instead of X: compare denoise(X) with the clean samples."
-            )
+        self._check_reconstructs_its_input("score_samples")
         return super().score_samples(X)
 
     def explained_variance_curve(self, X, *, X_target=None):
@@ -655,6 +675,6 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             )
 
 
-def _corrupt(corruption, seed, X, position):
+def _corrupt(corruption, seed, X, observed, position):
     """Corrupt samples; the corruption depends on the position of the first one only."""
-    return corruption(X, np.random.default_rng([seed, 4, position]))
+    return corruption.apply(X, observed, np.random.default_rng([seed, 4, position]))

@@ -13,6 +13,8 @@ from skae._model import Model
 from skae._training.net import find_device
 from skae._version import __version__
 
+# Errors of arrays and values that do not make a model.
+_NOT_A_MODEL = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _CURVES = ("loss_curve_", "validation_scores_")
 
 
@@ -57,7 +59,7 @@ class FileMixin:
                 self._check_lengths()
             elif "n_iter_" in state:
                 raise KeyError("_model")
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, zlib.error) as error:
+        except (*_NOT_A_MODEL, zlib.error) as error:
             raise ValueError(
                 f"The saved {type(self).__name__} is incomplete: its weights, sizes and history do"
                 " not make a network. The file is corrupt or changed, or of another version of skae"

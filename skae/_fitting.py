@@ -10,11 +10,12 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
 from skae import _parameters
-from skae._compat import check_feature_names, with_callbacks
+from skae._compat import check_feature_names, check_sample_weight, with_callbacks
+from skae._data.missing import ConstantFill, FilledSource, complete, fill_of, filled
 from skae._data.sources import measure
 from skae._data.standardizer import Standardizer, check_unit_interval
 from skae._files import shallow_copy
-from skae._frames import string_columns
+from skae._frames import check_sparse, string_columns
 from skae._model import Model, build_module, prefix_scores, smallest_prefix, weights_of
 from skae._nn.nested_dropout import NestedDropout
 from skae._preparation import Measured, Seeds, prepare
@@ -23,6 +24,8 @@ from skae._training.net import find_device, make_net
 from skae._training.progress import Epochs
 from skae._warnings import warn_caller
 
+# Dtypes, containers and missing values that are accepted, for `check_array`.
+_LENIENT = {"dtype": "numeric", "accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
 _MAX_SEARCHED_COMPONENTS = 128  # trained if n_components is a fraction of the variance
 
 
@@ -32,21 +35,44 @@ class FitMixin:
     Estimators differ in the hooks that :class:`skae._base.BaseAutoencoder` declares.
     """
 
-    def _validate(self, X):
-        """Validate the parameters first, then X; the device and the samples of X."""
+    def _validate(self, X, sample_weight):
+        """Validate the parameters first, then X and the weights.
+
+        Returns
+        -------
+        device : torch.device
+            Device to compute on.
+        samples : ndarray or sparse matrix of shape (n_samples, n_features)
+            Samples of X.
+        weights : ndarray of shape (n_samples,), or None
+            Their weights.
+        """
         X = self._to_samples(X, fitting=True)
         self._make_network()
         _parameters.check_together(self)
         self._check_parameters()
         device = find_device(self.device)
-        return device, self._validated(X, reset=True, ensure_min_samples=2)
+        samples = self._validated(X, reset=True, ensure_min_samples=2)
+        if sample_weight is None:
+            return device, samples, None
+        weights = check_sample_weight(
+            sample_weight, samples, dtype=np.float64, ensure_non_negative=True
+        )
+        if np.count_nonzero(weights) < 2:
+            raise ValueError(
+                "sample_weight is positive for one sample only: give at least two samples a"
+                " positive weight."
+            )
+        return device, samples, weights
 
     def _validated(self, X, **options):
         """X as an array or in CSR format; it is not converted to another dtype."""
         try:
-            samples = validate_data(self, X, dtype="numeric", accept_sparse="csr", **options)
+            samples = validate_data(self, X, **_LENIENT, **options)
             # scikit-learn leaves columns of pandas that are categorical as they are.
-            return check_array(samples) if samples.dtype.kind == "O" else samples
+            samples = check_array(samples, **_LENIENT) if samples.dtype.kind == "O" else samples
+            check_sparse(samples, "X")
+            return samples
         except ValueError as error:
             strings = string_columns(X)
             if not strings:
@@ -62,9 +88,8 @@ class FitMixin:
             return None
         X_val = self._to_samples(X_val)
         check_feature_names(self, X_val, reset=False)
-        X_val = check_array(
-            X_val, dtype="numeric", accept_sparse="csr", input_name="X_val", ensure_min_samples=0
-        )
+        X_val = check_array(X_val, input_name="X_val", ensure_min_samples=0, **_LENIENT)
+        check_sparse(X_val, "X_val")
         if not X_val.shape[0]:
             raise ValueError(
                 "X_val has no samples: give at least one, or None to hold out a validation_fraction"
@@ -78,20 +103,21 @@ class FitMixin:
         return X_val
 
     @with_callbacks  # here, so that callbacks see a failure before it is undone
-    def _fit(self, samples, device, callback_kwargs):
+    def _fit(self, samples, device, X, y, **metadata):
         """Train on validated samples.
 
-        `callback_kwargs` are passed to scikit-learn's callbacks, with samples in the form that the
-        methods take. Their `y` is the target, which a ScoringMonitor needs for its scores.
+        `X`, `y` and the metadata that are not None are passed to scikit-learn's callbacks, in the
+        form that the methods take. `y` is the target, which a ScoringMonitor needs for its scores.
         """
+        metadata = {name: value for name, value in metadata.items() if value is not None}
+        callback_kwargs = {"estimator": self, "X": X, "y": y, "metadata": metadata or None}
         self._seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         measured = self._measure(samples)
         self.mean_ = measured.moments.mean.copy()
         self.n_components_ = self._resolve_n_components(len(samples.X))
         data = prepare(
-            samples,
             measured,
-            self._make_corruption(measured.moments, measured.target_standardizer),
+            self._make_corruption(measured),
             validation_fraction=self.validation_fraction,
             n_components=self.n_components_,
             is_anchored=self.init == "pca",
@@ -118,15 +144,32 @@ class FitMixin:
             cross=self._uses_scatter(*samples.X.shape, n_outputs),
             hashed=samples.X_val is None and self.validation_fraction is not None,
         )
-        measured = Measured(moments, hashes, *self._make_standardizers(samples, moments))
-        given = [
-            (samples.X_val, "X_val", measured.standardizer),
-            (samples.target_val, "X_val_target", measured.target_standardizer),
-        ]
-        for source, name, standardizer in given:
+        if moments.is_complete:
+            fill = fill_of(moments)
+        else:
+            names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
+            _warn_of_empty_features(moments, names)
+            fill, moments = complete(samples.X, moments)
+            samples = samples._replace(X=FilledSource(samples.X, fill))
+        target_moments, target_fill = moments, fill
+        if samples.target is not None:
+            target_moments, _ = measure(samples.target, cross=False)
+            _warn_of_empty_features(target_moments, np.arange(n_outputs), " in X_target")
+            target_fill = ConstantFill(target_moments.mean)
+            samples = samples._replace(target=filled(samples.target, target_moments, target_fill))
+        standardizers = self._make_standardizers(moments, target_moments)
+        given = {
+            "X_val": ("X_val", fill, standardizers[0]),
+            "target_val": ("X_val_target", target_fill, standardizers[1]),
+        }
+        for field, (name, its_fill, standardizer) in given.items():
+            source = getattr(samples, field)
             if source is not None:
-                self._check_samples(measure(source, cross=False)[0], name, standardizer)
-        return measured
+                its_moments, _ = measure(source, cross=False)
+                self._check_samples(its_moments, name, standardizer)
+                source = filled(source, its_moments, its_fill)
+                samples = samples._replace(**{field: source})
+        return Measured(samples, moments, fill, hashes, *standardizers)
 
     def _make_standardizer(self, moments, name):
         """Standardizer for samples of these moments, as the parameters require."""
@@ -221,7 +264,12 @@ class FitMixin:
         net.module_.complete()
         weights = weights_of(net.module_)
         model = Model(
-            spec, data.standardizer, data.target_standardizer, weights, torch.device(net.device)
+            spec,
+            data.standardizer,
+            data.target_standardizer,
+            data.fill,
+            weights,
+            torch.device(net.device),
         )
         self._set_model(model, net.history)
         self.loss_curve_, self.validation_scores_, self.baseline_score_, self.best_iter_ = curves
@@ -259,4 +307,14 @@ class FitMixin:
             f"n_components={self.n_components!r} is not reached: the R² on the {name} set is"
             f" {reached:.4f} with all {longest} components, which are kept. Give a smaller"
             " fraction, or an int."
+        )
+
+
+def _warn_of_empty_features(moments, names, where=""):
+    """Warn of features that have no value, as SimpleImputer does."""
+    empty = np.asarray(names)[np.broadcast_to(moments.weight == 0, len(names))]
+    if len(empty):
+        warn_caller(
+            f"Features without any observed values{where}: {empty.tolist()}. They carry no"
+            " information and are filled with 0. Drop them, or give at least one value of each.",
         )

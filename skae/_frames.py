@@ -1,6 +1,7 @@
 """Containers: DataFrames as input, and as output after scikit-learn's `set_output`."""
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from skae._compat import get_container_adapter, get_feature_names
@@ -35,6 +36,33 @@ def as_array(X):
     return X.numpy(force=True) if isinstance(X, torch.Tensor) else X
 
 
+def with_missing_filled(X, values):
+    """Copy X with its missing values replaced by those of an array of the same shape."""
+    if hasattr(X, "iloc"):  # pandas
+        X = X.copy()
+        for i in np.flatnonzero(X.isna().to_numpy().any(axis=0)):
+            column = X.iloc[:, i]
+            if getattr(column.dtype, "kind", "f") != "f":  # of integers that may be missing
+                column = column.astype("Float64")
+            X.isetitem(i, column.where(column.notna(), values[:, i]))
+        return X
+    if hasattr(X, "get_columns"):  # polars
+        columns = {}
+        for i, column in enumerate(X.get_columns()):
+            given = column.to_numpy()
+            missing = np.isnan(given) if given.dtype.kind == "f" else column.is_null().to_numpy()
+            if missing.any():
+                columns[column.name] = np.where(missing, values[:, i], given)
+        return X.with_columns(**{name: X[name].__class__(name, v) for name, v in columns.items()})
+    X = as_array(X)
+    X = np.array(X, dtype=values.dtype if not hasattr(X, "dtype") else None)
+    if X.dtype.kind == "O":
+        X = X.astype(values.dtype)
+    if X.dtype.kind == "f":
+        np.copyto(X, values.astype(X.dtype), where=np.isnan(X))
+    return X
+
+
 def string_columns(X):
     """Name the columns of a DataFrame or an array that hold strings, for messages; "" if none."""
     values = np.asarray(X)
@@ -47,6 +75,16 @@ def string_columns(X):
         if any(isinstance(value, str) for value in column)
     ]
     return ("column " if len(found) == 1 else "columns ") + _shown(found) if found else ""
+
+
+def check_sparse(X, name):
+    """Refuse NaN in a sparse matrix."""
+    if scipy.sparse.issparse(X) and X.dtype.kind == "f" and np.isnan(X.data).any():
+        column = X.tocoo().col[np.isnan(X.data).argmax()]
+        raise ValueError(
+            f"{name} is sparse and has NaN in column {column}: missing values are supported only in"
+            f" dense samples. Give {name}.toarray(), or replace them."
+        )
 
 
 def check_order(codes, names):

@@ -30,6 +30,8 @@ class Model:
         Sizes and choices from which the module is built.
     standardizer, target_standardizer : skae._data.standardizer.Standardizer
         Standardizers of the samples and of their reconstructions.
+    fill : callable
+        Fill of missing values; see :mod:`skae._data.missing`.
     weights : dict of str to ndarray
         Parameters and buffers of the module that `spec` builds.
     device : torch.device
@@ -43,18 +45,21 @@ class Model:
     Raises
     ------
     ValueError
-        If a weight is not finite.
+        If a weight is not finite, or missing values are not filled.
     RuntimeError
         If the names or shapes of the weights do not match the module.
     """
 
-    def __init__(self, spec, standardizer, target_standardizer, weights, device):
+    def __init__(self, spec, standardizer, target_standardizer, fill, weights, device):
         self.spec = spec
         self.standardizer = standardizer
         self.target_standardizer = target_standardizer
+        self.fill = fill
         weights = {name: np.array(weight, dtype=np.float32) for name, weight in weights.items()}
         if not all(np.isfinite(weight).all() for weight in weights.values()):
             raise ValueError("A weight is NaN or infinite.")
+        if not np.isfinite(fill(np.full((1, spec.n_features), np.nan))).all():
+            raise ValueError("A missing value would not be filled.")
         # A module that is made in inference mode could never have gradients.
         with without_ambient_state():
             self.module = build_module(spec, target_standardizer).eval()
@@ -71,6 +76,7 @@ class Model:
             "spec": _to_json(self.spec),
             "standardizer": self.standardizer,
             "target_standardizer": self.target_standardizer,
+            "fill": self.fill,
             "weights": weights_of(self.module),
         }
 
@@ -116,9 +122,12 @@ class Model:
         )
 
     def mean_squared_errors(self, X):
-        """Mean squared error of the reconstruction of each sample (n,), over its features."""
+        """Mean squared error of the reconstruction of each sample (n,), over its features.
+
+        Missing values are left out. The error of a sample without any value is zero.
+        """
         return np.concatenate(
-            [np.square(chunk - self.reconstruct(chunk)).mean(axis=1) for chunk in X.chunks()]
+            [_means(np.square(chunk - self.reconstruct(chunk))) for chunk, _ in X.chunks()]
         )
 
     def r2(self, X, target, lengths=None, sample_weight=None, corrupt=None):
@@ -133,8 +142,8 @@ class Model:
         sample_weight : ndarray of shape (n,), default=None
             Weights of the samples.
         corrupt : callable, default=None
-            Called with some consecutive samples and the position of the first, it returns
-            corrupted ones.
+            Called with some consecutive samples, which of their values are observed and the
+            position of the first, it returns corrupted ones and which of their values count.
 
         Returns
         -------
@@ -144,17 +153,18 @@ class Model:
         lengths = [self.spec.n_components] if lengths is None else lengths
         sums = ErrorSums(len(lengths))
         for batch in gen_batches(len(X), self._chunk_size):
-            chunk = (
-                X[batch]
-                if corrupt is None
-                else corrupt(X[batch], batch.start).astype(X.dtype, copy=False)
-            )
-            codes = self.apply(_encode, chunk)
+            chunk, clean = X[batch], target[batch]
+            missing = np.isnan(clean)
+            counted = ~missing if missing.any() else None
+            if corrupt is not None:
+                chunk, counted = corrupt(self.fill(chunk), counted, batch.start)
+            codes = self.apply(_encode, chunk.astype(X.dtype, copy=False))
             reconstructions = (self._decode(codes, length, np.array) for length in lengths)
             sums.add(
-                target[batch],
+                clean,
                 reconstructions,
                 None if sample_weight is None else sample_weight[batch],
+                counted,
             )
         return sums.scores()
 
@@ -168,7 +178,8 @@ class Model:
         X : ndarray
             Samples, or what else `prepare` takes.
         prepare : callable, default=None
-            Function of a chunk of X, applied first. With None, the chunk is standardized.
+            Function of a chunk of X, applied first. With None, the chunk is filled and
+            standardized.
         finish : callable, default=None
             Function of the resulting array of a chunk, applied last. With None, the array is left
             as it is.
@@ -178,7 +189,7 @@ class Model:
         result : ndarray
             Results of all chunks in one array.
         """
-        prepare = prepare or self.standardizer.transform
+        prepare = prepare or self._to_network_units
         dtype = torch.float64 if X.dtype == np.float64 else torch.float32
         device = self._device_for(dtype)
         result = None
@@ -200,6 +211,9 @@ class Model:
                     result[batch] = part
         return result
 
+    def _to_network_units(self, X):
+        return self.standardizer.transform(self.fill(X))
+
     @property
     def _chunk_size(self):
         """Number of samples that go through the network together."""
@@ -211,7 +225,8 @@ class Model:
         shapes = {name: weight.shape for name, weight in smaller.build().state_dict().items()}
         weights = weights_of(self.module)
         weights = {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
-        return Model(smaller, self.standardizer, self.target_standardizer, weights, self.device)
+        fitted = self.standardizer, self.target_standardizer, self.fill
+        return Model(smaller, *fitted, weights, self.device)
 
     def forget_conversions(self):
         """Drop the copies of the module in other dtypes; they are made again when needed."""
@@ -284,10 +299,11 @@ def prefix_scores(module, dataset, lengths):
     """R² of the reconstruction of a dataset from the first components, for each of the lengths."""
     sums = ErrorSums(len(lengths))
     with without_ambient_state(), torch.inference_mode():
-        for u, target in dataset.batches():
+        for u, target, *others in dataset.batches():
             z = module.encode(u)
             decoded = (_decode_prefix(length, module, z).numpy(force=True) for length in lengths)
-            sums.add(target.numpy(force=True), decoded)
+            weight, observed = (None if part is None else part.numpy(force=True) for part in others)
+            sums.add(target.numpy(force=True), decoded, weight, observed)
     return sums.scores()
 
 
@@ -304,6 +320,14 @@ def smallest_prefix(module, dataset, score, longest):
         else:
             high = middle
     return high
+
+
+def _means(values):
+    """Mean of each row without NaN, zero for a row that has nothing else."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return values.mean(axis=1)
+    return np.where(missing, 0, values).sum(axis=1) / np.maximum((~missing).sum(axis=1), 1)
 
 
 def _encode(module, u):

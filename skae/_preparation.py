@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skae._data.corruptions import JointMoments
 from skae._data.datasets import CorruptedDataset, SampleDataset
+from skae._data.joint_moments import JointMoments
+from skae._data.missing import FilledSource
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 from skae._data.splitting import split
@@ -20,6 +21,8 @@ from skae._linear import pca
 
 # Largest validation set of "auto": any further sample lowers the error more as a training sample.
 _MAX_AUTO_VALIDATION = 2000
+# Smallest validation set on which an epoch can be significantly better; see the sign test.
+MIN_VALIDATION = 5
 # Codes that are decoded for `explained_variance_ratio_`, over all lengths of prefixes.
 _MAX_DESCRIBED_CODES = 12_500
 
@@ -59,9 +62,21 @@ class Samples(NamedTuple):
     target_val: ArraySource | None
 
     @classmethod
-    def of(cls, X, target=None, X_val=None, target_val=None):
-        """Sources of arrays, read in the dtype in which X is."""
-        X = ArraySource(X)
+    def of(cls, X, target=None, X_val=None, target_val=None, sample_weight=None):
+        """Sources of arrays, read in the dtype in which X is.
+
+        Samples without weight are left out. Weights are multiplied by a constant if their mean is
+        below 1, so that no statistic divides by a number of samples below 1.
+        """
+        if sample_weight is not None:
+            used = sample_weight > 0
+            if not used.all():
+                X, sample_weight = X[used], sample_weight[used]
+                target = None if target is None else target[used]
+            sample_weight = sample_weight / min(1.0, sample_weight.mean())
+            if (sample_weight == 1).all():
+                sample_weight = None
+        X = ArraySource(X, sample_weight=sample_weight)
         others = {"X_target": target, "X_val": X_val, "X_val_target": target_val}
         return cls(
             X,
@@ -73,22 +88,33 @@ class Samples(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Results of one pass over the samples.
+    """Results of one pass over the samples, and of some more where values are missing.
 
     Parameters
     ----------
+    samples : Samples
+        Samples, with values in the place of missing ones.
     moments : Moments
         Moments of the samples.
+    fill : callable
+        Fill of missing values; see :mod:`skae._data.missing`.
     hashes : ndarray of shape (n_samples,), or None
         Hashes of the samples, which a split into training samples and a validation set needs.
     standardizer, target_standardizer : Standardizer
         Standardizers of the samples and of their targets.
     """
 
+    samples: Samples
     moments: Moments
+    fill: object
     hashes: np.ndarray | None
     standardizer: Standardizer
     target_standardizer: Standardizer
+
+    @property
+    def is_complete(self):
+        """Whether no value of X is missing."""
+        return not isinstance(self.samples.X, FilledSource)
 
 
 @dataclass(frozen=True)
@@ -103,10 +129,13 @@ class TrainingData:
         Some of the samples, on which `explained_variance_ratio_` is computed.
     linear : StandardizedSamples
         All samples, for linear models.
-    joint : JointMoments or None
-        Joint moments of inputs and targets, where they differ and the start is a linear model.
+    joint : pair of JointMoments, or None
+        Joint moments of inputs and targets, of the training samples and of the validation set,
+        where inputs and targets differ and the start is a linear model.
     standardizer, target_standardizer : Standardizer
         Standardizers of the inputs and of the targets.
+    fill : callable
+        Fill of missing values of other samples.
     seeds : Seeds
         Seeds of the random numbers.
     """
@@ -115,16 +144,11 @@ class TrainingData:
     validation: SampleDataset
     described: SampleDataset
     linear: pca.StandardizedSamples
-    joint: JointMoments | None
+    joint: tuple | None
     standardizer: Standardizer
     target_standardizer: Standardizer
+    fill: object
     seeds: Seeds
-
-    @property
-    def joint_in_network_units(self):
-        """Scatter matrix of the inputs, and cross products of targets and inputs."""
-        scale, target_scale = self.standardizer.scale, self.target_standardizer.scale
-        return self.joint.scatter / scale**2, self.joint.cross / (scale * target_scale)
 
     @property
     def samples_that_vary(self):
@@ -134,7 +158,8 @@ class TrainingData:
         are equal: R² is undefined without variance.
         """
         first = None
-        for _, target in self.validation.batches():
+        for batch in self.validation.batches():
+            target = batch.target
             first = target[0] if first is None else first
             if (target != first).any():
                 return "validation", self.validation
@@ -142,24 +167,24 @@ class TrainingData:
 
     @staticmethod
     def pairs(dataset):
-        """Batches of a dataset as arrays: inputs in float64, and targets."""
+        """Batches of a dataset as arrays: inputs in float64, targets, and weights or None."""
         return (
-            (u.numpy(force=True).astype(np.float64), y.numpy(force=True))
-            for u, y in dataset.batches()
+            (
+                u.numpy(force=True).astype(np.float64),
+                y.numpy(force=True),
+                None if weight is None else weight.numpy(force=True),
+            )
+            for u, y, weight, _ in dataset.batches()
         )
 
 
-def prepare(
-    samples, measured, corruption, *, validation_fraction, n_components, is_anchored, seeds, device
-):
+def prepare(measured, corruption, *, validation_fraction, n_components, is_anchored, seeds, device):
     """Prepare the data that a fit uses.
 
     Parameters
     ----------
-    samples : Samples
-        Validated samples.
     measured : Measured
-        Results of a pass over them.
+        Validated samples, and results of a pass over them.
     corruption : skae._data.corruptions.Corruption or None
         Corruption of the inputs.
     validation_fraction : float, "auto" or None
@@ -178,17 +203,18 @@ def prepare(
     data : TrainingData
         Data and statistics.
     """
+    samples, hides = measured.samples, corruption is not None and corruption.hides
     held_out, trained_on = _split(samples, measured.hashes, validation_fraction, seeds.split)
     joint = (
         _joint_moments(samples, measured.moments, corruption, held_out, trained_on, seeds)
-        if is_anchored
+        if is_anchored and not hides
         else None
     )
     standardizer = measured.standardizer
     # The mean of corrupted inputs may differ from that of X.
     if joint is not None and corruption is not None:
         standardizer = replace(
-            standardizer, mean=standardizer.mean + joint.mean - joint.target_mean
+            standardizer, mean=standardizer.mean + joint[0].mean - joint[0].target_mean
         )
 
     def dataset(X, target, positions, part):
@@ -210,6 +236,7 @@ def prepare(
     linear = pca.StandardizedSamples(
         samples.X, measured.moments, measured.standardizer, seeds.solver
     )
+    fill = measured.fill if corruption is None else corruption.expected_fill(measured.fill)
     return TrainingData(
         train,
         validation,
@@ -218,6 +245,7 @@ def prepare(
         joint,
         standardizer,
         measured.target_standardizer,
+        fill,
         seeds,
     )
 
@@ -236,21 +264,38 @@ def _split(samples, hashes, validation_fraction, seed):
 
 
 def _joint_moments(samples, moments, corruption, held_out, trained_on, seeds):
-    """Joint moments of the training samples; None where inputs and targets are the same."""
+    """Joint moments of the training samples and of the validation set.
+
+    They are None where inputs and targets are the same. A validation set that is too small to
+    select an epoch is too small to select a penalty, too: both are then the moments of all samples.
+    """
+    if samples.target is None and corruption is None:
+        return None
     n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
     cross = max(samples.X.shape[1], n_outputs) <= pca.MAX_FEATURES_OF_SCATTER
-    if samples.target is not None:
-        pairs = (
-            (X, samples.target.take(positions))
-            for positions, X in samples.X.batches(positions=trained_on)
-        )
-        return JointMoments.of(pairs, cross=cross)
-    if corruption is None:
-        return None
-    if moments.scatter is not None and held_out is not None and len(held_out) < len(samples.X):
-        validation = Moments.of((X for _, X in samples.X.batches(positions=held_out)), cross=True)
-        moments = moments.without(validation)
-    chunks = (X for _, X in samples.X.batches(positions=trained_on))
-    return corruption.joint_moments(
-        moments, chunks, np.random.default_rng([seeds.corruption, 3]), cross=cross
-    )
+    rng = np.random.default_rng([seeds.corruption, 3])
+
+    def of(X, target, positions, moments):
+        if target is not None:
+            batches = X.batches(positions=positions)
+            pairs = ((part, target.take(at), X.weights(at)) for at, part in batches)
+            return JointMoments.of(pairs, cross=cross)
+        moments = moments or Moments.of(chunks_of(X, positions), cross=cross)
+        return corruption.joint_moments(moments, chunks_of(X, positions), rng, cross=cross)
+
+    if samples.X_val is not None and len(samples.X_val) >= MIN_VALIDATION:
+        joint = of(samples.X, samples.target, None, moments)
+        return joint, of(samples.X_val, samples.target_val, None, None)
+    if held_out is None or not MIN_VALIDATION <= len(held_out) < len(samples.X):
+        return (of(samples.X, samples.target, None, moments),) * 2
+    validation, rest = None, None
+    if samples.target is None:
+        validation = Moments.of(chunks_of(samples.X, held_out), cross=moments.scatter is not None)
+        rest = moments.without(validation)
+    joint = of(samples.X, samples.target, trained_on, rest)
+    return joint, of(samples.X, samples.target, held_out, validation)
+
+
+def chunks_of(source, positions):
+    """Chunks of the samples at some positions, with their weights."""
+    return ((X, source.weights(at)) for at, X in source.batches(positions=positions))

@@ -70,34 +70,56 @@ class ErrorSums:
     """
 
     def __init__(self, n_curves=1):
-        self.n, self.weight = 0, 0.0
+        self.n, self.weight, self.low = 0, 0.0, None
         self.errors = [0.0] * n_curves
 
-    def add(self, X, reconstructions, sample_weight=None):
-        """Add samples (n, p), their reconstructions and the weight of each sample."""
+    def add(self, X, reconstructions, sample_weight=None, counted=None):
+        """Add samples (n, p), their reconstructions and the weight of each sample.
+
+        Where `counted` is given, values for which it is false or 0 are left out.
+        """
         X = np.asarray(X, dtype=np.float64)
         w = (
             np.ones(len(X))
             if sample_weight is None
             else np.asarray(sample_weight, dtype=np.float64)
         )
+        self.n += len(X)
+        used = w > 0
+        if not used.all():
+            X, w = X[used], w[used]
+            reconstructions = [x_hat[used] for x_hat in reconstructions]
+            counted = None if counted is None else counted[used]
+        if not len(X):
+            return
+        if counted is None:
+            low, high, weight = X.min(axis=0), X.max(axis=0), w.sum()
+        else:
+            counted = counted.astype(bool)
+            low, high = (
+                reduce(np.where(counted, X, bound), axis=0)
+                for reduce, bound in ((np.min, np.inf), (np.max, -np.inf))
+            )
+            X, weight = np.where(counted, X, 0), w @ counted
+
+        def total(values):
+            return w @ (values if counted is None else values * counted)
+
         self.errors = [
-            e + w @ np.square(X - x_hat)
+            e + total(np.square(X - x_hat))
             for e, x_hat in zip(self.errors, reconstructions, strict=True)
         ]
-        low, high, weight = X.min(axis=0), X.max(axis=0), w.sum()
-        mean = w @ X / weight if weight > 0 else X[0]
-        squares = w @ np.square(X - mean)
-        if not self.n:
+        mean = total(X) / np.where(weight > 0, weight, 1)
+        squares = total(np.square(X - mean))
+        if self.low is None:
             self.low, self.high, self.mean, self.squares = low, high, mean, squares
-        elif weight > 0:  # merged as by Chan, Golub and LeVeque
-            apart, total = mean - self.mean, self.weight + weight
-            self.mean = self.mean + apart * (weight / total)
-            self.squares = (
-                self.squares + squares + np.square(apart) * (self.weight * weight / total)
-            )
+        else:  # merged as by Chan, Golub and LeVeque
+            apart, both = mean - self.mean, self.weight + weight
+            both = np.where(both > 0, both, 1)
+            self.mean = self.mean + apart * (weight / both)
+            self.squares = self.squares + squares + np.square(apart) * (self.weight * weight / both)
             self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
-        self.n, self.weight = self.n + len(X), self.weight + weight
+        self.weight = self.weight + weight
 
     def scores(self):
         """R² of each reconstruction over the features that vary; if none does, 0 or 1."""
@@ -116,6 +138,11 @@ class ErrorSums:
 
 
 def explained_variance(X, X_hat, sample_weight=None):
-    """R² over all features together, computed in float64."""
+    """R² over all observed values together, computed in float64."""
     X, X_hat = (np.asarray(part, dtype=np.float64).reshape(len(part), -1) for part in (X, X_hat))
+    missing = np.isnan(X)
+    if missing.any():  # which scikit-learn's score refuses
+        sums = ErrorSums()
+        sums.add(X, [X_hat], sample_weight, ~missing)
+        return float(sums.scores()[0])
     return float(r2_score(X, X_hat, multioutput="variance_weighted", sample_weight=sample_weight))

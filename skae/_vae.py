@@ -386,7 +386,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _check_parameters(self):
         """Refuse nothing: every likelihood can start at PCA, with every output activation."""
 
-    def _make_standardizers(self, samples, moments):
+    def _make_standardizers(self, moments, target_moments):
         self._check_likelihood(moments, "X")
         return self._likelihood.standardizers(
             moments, lambda moments: self._make_standardizer(moments, "X")
@@ -433,7 +433,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             self._model.spec.likelihood,
         )
         kl = self._model.apply(lambda module, u: module.inference(u).kl(), X)
-        self.kl_per_component_ = kl.mean(axis=0, dtype=np.float64)
+        weights = data.linear.source.sample_weight
+        self.kl_per_component_ = np.average(kl.astype(np.float64), axis=0, weights=weights)
         n_active = _count_active(self.kl_per_component_)
         if likelihood.is_degenerate(module):
             warn_caller(
@@ -603,15 +604,22 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 return importance_weighted_bound(module, batch, noise)
 
         def log_density(module, parts):
-            batch = Batch(*parts.chunk(2, dim=1)) if has_own_targets else Batch(parts, parts)
-            return module.log_density(batch.input, bound(module, batch)) - objective.log_volume
+            u, *others = parts.split(self.n_features_in_, dim=1)
+            target = others.pop(0) if has_own_targets else u
+            batch = Batch(u, target, observed=others[0] if others else None)
+            log_density = module.log_density(u, batch.observed, bound(module, batch))
+            return log_density - objective.log_volume
 
         standardizers = self._model.standardizer, self._model.target_standardizer
         has_own_targets = standardizers[0] is not standardizers[1]
         needed = standardizers if has_own_targets else standardizers[:1]
-        return self._model.apply(
-            log_density, X, prepare=lambda X: np.hstack([part.transform(X) for part in needed])
-        )
+
+        def prepare(X):
+            filled, observed = self._model.fill(X), ~np.isnan(X)
+            parts = [standardizer.transform(filled) for standardizer in needed]
+            return np.hstack(parts if observed.all() else [*parts, observed.astype(X.dtype)])
+
+        return self._model.apply(log_density, X, prepare=prepare)
 
     def sample(self, n_samples=1, random_state=None):
         """Decode latent codes that are sampled from the prior, without observation noise.

@@ -6,10 +6,11 @@ from skae._data.corruptions import (
     Erasure,
     Function,
     GaussianNoise,
-    JointMoments,
+    Masking,
     Ranges,
     Replacement,
 )
+from skae._data.joint_moments import JointMoments
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 
@@ -173,7 +174,7 @@ def test_corruptions_are_made_from_the_ranges_of_the_data(is_bounded):
             GaussianNoise,
             {"std": 0.25, "lower": np.full(4, lower), "upper": np.full(4, upper)},
         ),
-        "masking": (Replacement, {"fraction": 0.25, "low": fill, "high": fill}),
+        "masking": (Masking, {"fraction": 0.25, "low": fill, "high": fill}),
         "salt_and_pepper": (Replacement, {"fraction": 0.25, "low": low, "high": high}),
     }
     assert set(made) == set(expected)
@@ -282,7 +283,7 @@ def test_joint_moments_have_products_where_asked(corruption, X):
 def test_joint_moments_of_measured_pairs_of_another_width_are_numpys(dtype, rng):
     corrupted = (rng.normal(size=(90, 5)) @ rng.normal(size=(5, 5)) + 3).astype(dtype)
     clean = (corrupted[:, :2] + rng.normal(size=(90, 2))).astype(dtype)
-    pairs = ((corrupted[i : i + 20], clean[i : i + 20]) for i in range(0, 90, 20))
+    pairs = ((corrupted[i : i + 20], clean[i : i + 20], None) for i in range(0, 90, 20))
     joint = JointMoments.of(pairs, cross=True)
     together = 89 * np.cov(corrupted.T.astype(np.float64), clean.T.astype(np.float64))
     np.testing.assert_allclose(joint.mean, corrupted.mean(axis=0, dtype=np.float64), rtol=1e-12)
@@ -294,7 +295,7 @@ def test_joint_moments_of_measured_pairs_of_another_width_are_numpys(dtype, rng)
 @pytest.mark.parametrize("cross", [True, False])
 def test_joint_moments_of_pairs_have_both_means(cross, rng):
     corrupted, clean = rng.normal(size=(2, 90, 3)) + np.array([5, 1])[:, None, None]
-    joint = JointMoments.of([(corrupted, clean)], cross=cross)
+    joint = JointMoments.of([(corrupted, clean, None)], cross=cross)
     np.testing.assert_allclose(joint.mean, corrupted.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(joint.target_mean, clean.mean(axis=0), rtol=1e-12)
     assert (joint.scatter is None) is not cross
@@ -307,7 +308,10 @@ def test_joint_moments_at_an_offset_lose_no_digits(offset, rng):
     # The samples whose means the deviations are taken from are not like the others.
     corrupted[:20] += 3
     joint = JointMoments.of(
-        [(corrupted[i : i + 20] + offset, clean[i : i + 20] + offset) for i in range(0, 90, 20)],
+        [
+            (corrupted[i : i + 20] + offset, clean[i : i + 20] + offset, None)
+            for i in range(0, 90, 20)
+        ],
         cross=True,
     )
     together = 89 * np.cov(corrupted.T, clean.T)

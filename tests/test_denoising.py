@@ -349,7 +349,7 @@ def test_bad_parameters(pixels, parameters, message):
     ("targets", "message"),
     [
         ({"X_target": lambda X: X[:-1]}, "X_target has 299 samples, but there are 300"),
-        ({"X_target": lambda X: X * np.nan}, "X_target contains NaN"),
+        ({"X_target": lambda X: np.where(X > 0, np.inf, X)}, "X_target contains infinity"),
         ({"X_target": lambda X: X, "X_val": lambda X: X}, "X_val and X_val_target belong together"),
         (
             {"X_target": lambda X: X, "X_val_target": lambda X: X},
@@ -409,7 +409,7 @@ def test_the_start_does_not_use_the_validation_set(pixels, corruption, monkeypat
     assert 0 < len(positions) < len(pixels)
     products = (len(positions) - 1) * np.cov(pixels[positions].T)
     joint, n_copies = (
-        prepared[0].joint,
+        prepared[0].joint[0],
         np.ceil(20 * 64 / len(positions)) if callable(corruption) else 1,
     )
     expected = {"masking": 0.75, "gaussian": 1.0}.get(corruption, 2 * n_copies) * products

@@ -74,8 +74,8 @@ def test_integers_are_converted_a_chunk_at_a_time():
     X = np.zeros((5000, 300), dtype=np.uint8)
     source = ArraySource(X)
     assert source.dtype == np.float64
-    assert all(chunk.dtype == np.float64 for chunk in source.chunks())
-    assert max(map(len, source.chunks())) == chunk_size(300) == 1024
+    assert all(chunk.dtype == np.float64 for chunk, _ in source.chunks())
+    assert max(len(chunk) for chunk, _ in source.chunks()) == chunk_size(300) == 1024
     assert chunk_size(2**22) == 1
 
 
@@ -120,8 +120,8 @@ def test_sparse_moments_are_those_of_dense_samples(rng):
     X = rng.integers(-2, 3, (200, 30)) * (rng.random((200, 30)) < 0.3) * 1.0
     X[:, 0], X[:, 1], X[:, 2] = 0, 7, rng.random(200) + 1  # constant ones, and one without a zero
     of_sparse = Moments.of_sparse(scipy.sparse.csr_array(X))
-    of_dense = Moments.of([X], cross=False)
-    for name in ("mean", "low", "high", "n_low", "n_high"):
+    of_dense = Moments.of([(X, None)], cross=False)
+    for name in ("mean", "low", "high", "low_weight", "high_weight"):
         np.testing.assert_allclose(getattr(of_sparse, name), getattr(of_dense, name), atol=1e-14)
     np.testing.assert_allclose(of_sparse.squares, of_dense.squares, rtol=1e-12, atol=1e-12)
 

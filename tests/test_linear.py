@@ -3,6 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
+from skae._data.joint_moments import JointMoments
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
@@ -65,13 +66,15 @@ def test_float32_at_a_large_offset_against_float64(rng):
 
 def _pairs(u, target, size=30):
     """Pairs that can be looked at but once."""
-    return ((u[i : i + size], target[i : i + size]) for i in range(0, len(u), size))
+    return ((u[i : i + size], target[i : i + size], None) for i in range(0, len(u), size))
+
+
+def _joint(u, target):
+    return JointMoments.of(_pairs(u, target), cross=True)
 
 
 def _reduced_rank(u, target, validation, n_components):
-    deviations, target_deviations = u - u.mean(axis=0), target - target.mean(axis=0)
-    scatter, cross = deviations.T @ deviations, target_deviations.T @ deviations
-    return reduced_rank.reduced_rank(scatter, cross, lambda: _pairs(*validation), n_components)
+    return reduced_rank.reduced_rank(_joint(u, target), _joint(*validation), n_components)
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3, 6])
@@ -107,6 +110,14 @@ def test_reduced_rank_is_never_worse_than_the_mean_on_the_validation_set(rng):
     u, target = rng.normal(size=(2, 25, 20))
     start = _reduced_rank(u, target, (u, -target), 4)
     np.testing.assert_array_equal(u @ start.encoder.T @ start.decoder.T, np.zeros((25, 20)))
+
+
+def test_the_error_on_the_validation_set_is_that_of_its_samples(rng):
+    u, target = rng.normal(1, 1, size=(30, 5)), rng.normal(2, 1, size=(30, 3))
+    start = pca.LinearStart(rng.normal(size=(2, 5)), rng.normal(size=(3, 2)))
+    error = np.square(u @ start.encoder.T @ start.decoder.T - target).sum()
+    expected = error - np.square(target).sum()
+    assert reduced_rank._squared_error(start, _joint(u, target)) == pytest.approx(expected)
 
 
 def test_regression_on_codes_is_least_squares(rng):

@@ -273,7 +273,7 @@ def test_any_table_and_parameters(estimator_class, data):
 def test_moments_are_the_same_under_any_split(table, cuts, order):
     X = table.make()
     parts = [
-        Moments.of([part], cross=True)
+        Moments.of([(part, None)], cross=True)
         for part in np.split(X, [cut for cut in sorted(cuts) if cut < len(X)])
     ]
     order.shuffle(parts)

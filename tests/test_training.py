@@ -100,9 +100,9 @@ def _numbers(n, target=None):
 def test_batches_cover_all_samples_once(prefetch, monkeypatch):
     monkeypatch.setattr(sources, "_CHUNK_SIZE", prefetch)
     batches = list(Batches(_numbers(23, -np.arange(23.0)[:, None]), 5, np.random.default_rng(0)))
-    assert [len(u) for u, _ in batches] == [5, 5, 5, 5, 3]
-    order = torch.cat([u for u, _ in batches])[:, 0].tolist()
-    assert torch.cat([target for _, target in batches])[:, 0].tolist() == [-i for i in order]
+    assert [len(u) for u, *_ in batches] == [5, 5, 5, 5, 3]
+    order = torch.cat([u for u, *_ in batches])[:, 0].tolist()
+    assert torch.cat([batch.target for batch in batches])[:, 0].tolist() == [-i for i in order]
     assert sorted(order) == list(range(23))
     assert order != sorted(order)
 
@@ -111,7 +111,7 @@ def test_batches_are_shuffled_again_and_only_where_asked():
     numbers = _numbers(23)
     shuffled, ordered = Batches(numbers, 5, np.random.default_rng(0)), Batches(numbers, 5)
     first, second, unshuffled = (
-        torch.cat([u for u, _ in batches])[:, 0].tolist()
+        torch.cat([u for u, *_ in batches])[:, 0].tolist()
         for batches in (shuffled, shuffled, ordered)
     )
     assert first != second

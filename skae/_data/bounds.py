@@ -8,8 +8,8 @@ the error.
 
 import numpy as np
 
-MIN_FRACTION = 0.05  # least fraction of the samples that lie exactly on a bound
-MIN_SAMPLES = 5  # least number of them, so that one sample among twenty does not make a bound
+MIN_FRACTION = 0.05  # least fraction of the samples, by weight, that lie exactly on a bound
+MIN_SAMPLES = 5  # least weight of them, so that one sample among twenty does not make a bound
 MIN_SHARED = 0.5  # least fraction of the features with the same extreme, for it to bound them all
 
 
@@ -34,12 +34,12 @@ def bounds(moments, *, everywhere=False):
         return low.astype(np.float64), high.astype(np.float64)
     varies = low < high
     # The upper side is the lower side of -X.
-    lower = _lower_bounds(low, moments.n_low, varies, moments.n_samples)
-    return lower, -_lower_bounds(-high, moments.n_high, varies, moments.n_samples)
+    lower = _lower_bounds(low, moments.low_weight, varies, moments.weight)
+    return lower, -_lower_bounds(-high, moments.high_weight, varies, moments.weight)
 
 
-def _lower_bounds(low, n_on_it, varies, n_samples):
-    crowded = n_on_it >= max(MIN_SAMPLES, MIN_FRACTION * n_samples)
+def _lower_bounds(low, weight_on_it, varies, weight):
+    crowded = weight_on_it >= np.maximum(MIN_SAMPLES, MIN_FRACTION * weight)
     lower = np.where(crowded, low, -np.inf).astype(np.float64)
     values, counts = np.unique(low[varies], return_counts=True)
     if len(values) and counts.max() >= max(2, MIN_SHARED * varies.sum()):

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.utils import gen_batches
 
-from skae._data.moments import add_products, mirrored, one_blas_thread
+from skae._data.joint_moments import JointMoments
+from skae._data.missing import ConstantFill
 
 # Joint moments without a formula are computed from at least this many corrupted samples for each
 # feature, but from no more than this many of the same sample.
@@ -22,60 +23,44 @@ _MIN_DRAWS_FOR_CLIPPED = 3  # with fewer, sampling is faster than the formula of
 _FAR = 40.0  # standard deviations beyond which a normal density is zero in float64
 
 
-@dataclass(frozen=True)
-class JointMoments:
-    """Means and cross products of corrupted and clean samples, or of given pairs of them.
+class Corruption(ABC):
+    """Base class of corruptions.
 
-    Parameters
+    Attributes
     ----------
-    mean, target_mean : ndarray of shape (n_features,) and (n_outputs,)
-        Means of the corrupted and of the clean samples.
-    scatter : ndarray of shape (n_features, n_features), or None
-        Scatter matrix of the corrupted samples; see :class:`skae._data.moments.Moments`.
-    cross : ndarray of shape (n_outputs, n_features), or None
-        Sums of products of deviations of the clean and of the corrupted samples.
+    hides : bool
+        Whether it hides values, as if they were missing. The loss is then that of hidden values.
     """
 
-    mean: np.ndarray
-    target_mean: np.ndarray
-    scatter: np.ndarray | None
-    cross: np.ndarray | None
+    hides = False
 
-    @classmethod
-    def of(cls, pairs, *, cross):
-        """Joint moments of an iterable of pairs of corrupted and clean samples, in one pass.
+    def apply(self, X, observed, rng):
+        """Corrupt samples, and return which of their values count in the loss.
 
-        Sums of products are computed only where `cross` is true.
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Samples in the units of X, in which no value is missing.
+        observed : ndarray of bool of shape (n, n_features), or None
+            Whether each value is observed; None where all are.
+        rng : numpy.random.Generator
+            Source of random numbers.
+
+        Returns
+        -------
+        corrupted : ndarray of shape (n, n_features)
+            Corrupted samples.
+        counted : ndarray of bool of shape (n, n_features), or None
+            Whether each value counts; None where all do.
         """
-        n, sums, scatter, products, references = 0, [0.0, 0.0], None, 0.0, None
-        for pair in pairs:
-            # Subtract the means of the first pair, which are close to those of all samples: so the
-            # sums lose no digits to cancellation.
-            references = references or [np.mean(part, axis=0, dtype=np.float64) for part in pair]
-            inputs, outputs = (
-                part - reference for part, reference in zip(pair, references, strict=True)
-            )
-            n += len(inputs)
-            sums = [
-                total + part.sum(axis=0)
-                for total, part in zip(sums, (inputs, outputs), strict=True)
-            ]
-            if cross:
-                with one_blas_thread():
-                    scatter = add_products(scatter, inputs)
-                    products = products + outputs.T @ inputs
-        means = [part / n for part in sums]
-        mean, target_mean = (
-            reference + part for reference, part in zip(references, means, strict=True)
-        )
-        if not cross:
-            return cls(mean, target_mean, None, None)
-        scatter = mirrored(scatter) - n * np.outer(means[0], means[0])
-        return cls(mean, target_mean, scatter, products - n * np.outer(means[1], means[0]))
+        return self(X, rng), observed
 
+    def expected_fill(self, fill):
+        """Fill of missing values that a network expects after training with the corruption.
 
-class Corruption(ABC):
-    """Base class of corruptions."""
+        It is `fill` unless the corruption itself puts values in the place of missing ones.
+        """
+        return fill
 
     @abstractmethod
     def __call__(self, X, rng):
@@ -102,8 +87,8 @@ class Corruption(ABC):
         moments : skae._data.moments.Moments
             Moments of the clean samples. For the corruptions in `FORMULAS`, they have a scatter
             matrix where `cross` is true.
-        chunks : iterable of ndarray
-            The clean samples, which most formulas do not read.
+        chunks : iterable of pair of ndarray
+            The clean samples, which most formulas do not read, and their weights or None.
         rng : numpy.random.Generator
             Source of random numbers.
         cross : bool
@@ -116,7 +101,7 @@ class Corruption(ABC):
         """
         n_draws = _n_draws(moments) if cross else 1
         return JointMoments.of(
-            ((self(X, rng), X) for X in chunks for _ in range(n_draws)), cross=cross
+            ((self(X, rng), X, w) for X, w in chunks for _ in range(n_draws)), cross=cross
         )
 
 
@@ -143,7 +128,7 @@ class GaussianNoise(Corruption):
         return np.clip(noisy, self.lower.astype(X.dtype), self.upper.astype(X.dtype), out=noisy)
 
     def joint_moments(self, moments, chunks, rng, *, cross):
-        n, p = moments.n_samples, len(moments.mean)
+        n, p = moments.weight, len(moments.mean)
         is_bounded = np.isfinite(self.lower) | np.isfinite(self.upper)
         if self.std == 0 or not is_bounded.any():
             return _independent(moments, np.zeros(p), 1.0, np.full(p, n * self.std**2), cross)
@@ -152,12 +137,12 @@ class GaussianNoise(Corruption):
         variance = np.zeros(p)
 
         def expected():
-            for X in chunks:
-                mean = X.astype(np.float64)
+            for X, weights in chunks:
+                mean, w = X.astype(np.float64), np.ones(len(X)) if weights is None else weights
                 for batch in gen_batches(len(X), 64):  # small enough for the processor's cache
                     mean[batch, is_bounded], variances = self._clipped(mean[batch], is_bounded)
-                    variance[is_bounded] += variances.sum(axis=0)
-                yield mean, X
+                    variance[is_bounded] += (w[batch, None] * variances).sum(axis=0)
+                yield mean, X, weights
 
         joint = JointMoments.of(expected(), cross=True)
         joint.scatter[np.diag_indices(p)] += np.where(is_bounded, variance, n * self.std**2)
@@ -201,7 +186,7 @@ class Replacement(Corruption):
     def joint_moments(self, moments, chunks, rng, *, cross):
         # A deviation from the mean becomes a = low - mean or b = high - mean, whatever it was.
         # Differences that are only rounding count as zero.
-        n, q = moments.n_samples, self.fraction
+        n, q = moments.weight, self.fraction
         rounding = (
             8 * np.finfo(np.float64).eps * np.maximum(np.abs(moments.low), np.abs(moments.high))
         )
@@ -210,6 +195,42 @@ class Replacement(Corruption):
         shift = q * (a + b) / 2
         added = q * (1 - q) * moments.squares + n * (q * (a**2 + b**2) / 2 - shift**2)
         return _independent(moments, shift, 1 - q, added, cross)
+
+
+class Masking(Replacement):
+    """Replacement of random features of each sample by a constant."""
+
+    def expected_fill(self, fill):
+        return ConstantFill(self.low)
+
+
+@dataclass(frozen=True)
+class Hiding(Corruption):
+    """Hiding of random observed values of each sample, as if they were missing, too.
+
+    Parameters
+    ----------
+    fraction : float
+        Probability that an observed value is hidden.
+    fill : callable
+        Fill of missing and hidden values; see :mod:`skae._data.missing`.
+    """
+
+    fraction: float
+    fill: object
+
+    hides = True
+
+    def apply(self, X, observed, rng):
+        # Hidden values, and those that were not observed, are filled from the others.
+        hidden = rng.random(X.shape, dtype=np.float32) < self.fraction
+        unknown = hidden
+        if observed is not None:
+            unknown, hidden = hidden | ~observed, hidden & observed
+        return self.fill(np.where(unknown, X.dtype.type(np.nan), X)), hidden
+
+    def __call__(self, X, rng):
+        return self.apply(X, None, rng)[0]
 
 
 @dataclass(frozen=True)
@@ -314,7 +335,7 @@ class Ranges:
 CORRUPTIONS = {
     "erase": lambda level, ranges: Erasure(level, ranges.fill, ranges.image_shape),
     "gaussian": lambda level, ranges: GaussianNoise(level, ranges.lower, ranges.upper),
-    "masking": lambda level, ranges: Replacement(level, ranges.fill, ranges.fill),
+    "masking": lambda level, ranges: Masking(level, ranges.fill, ranges.fill),
     "salt_and_pepper": lambda level, ranges: Replacement(level, ranges.low, ranges.high),
 }
 # Corruptions whose noise level is a fraction, of the features or of the area of an image; and those
@@ -340,17 +361,16 @@ def _independent(moments, shift, factor, added, cross):
         Whether to compute sums of products.
     """
     if not cross:
-        return JointMoments(moments.mean + shift, moments.mean, None, None)
+        return JointMoments(moments.mean + shift, moments.mean, None, None, moments.weight)
     scatter = factor**2 * moments.scatter
     scatter[np.diag_indices(len(shift))] += added
-    return JointMoments(moments.mean + shift, moments.mean, scatter, factor * moments.scatter)
+    mean, cross = moments.mean + shift, factor * moments.scatter
+    return JointMoments(mean, moments.mean, scatter, cross, moments.weight)
 
 
 def _n_draws(moments):
     """Number of corrupted copies of each sample that joint moments without a formula need."""
-    return min(
-        _MAX_DRAWS, math.ceil(_MIN_SAMPLES_PER_FEATURE * len(moments.mean) / moments.n_samples)
-    )
+    return min(_MAX_DRAWS, math.ceil(_MIN_SAMPLES_PER_FEATURE * len(moments.mean) / moments.weight))
 
 
 def _interval(size, length, where):

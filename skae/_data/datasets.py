@@ -1,5 +1,6 @@
 """Datasets: batches in the network's units, standardized as they are read, without a copy of X."""
 
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,17 @@ class Batch(NamedTuple):
         Samples.
     target : Tensor of shape (n, n_outputs)
         What the samples should be reconstructed as.
+    weight : Tensor of shape (n,), or None
+        Weights of the samples, with a mean of 1 over the dataset. None stands for weights of 1.
+    observed : Tensor of shape (n, n_outputs), or None
+        1 for a value of the target that counts in the loss, 0 for another, such as one that is
+        missing. None stands for ones.
     """
 
     input: torch.Tensor
     target: torch.Tensor
+    weight: torch.Tensor | None = None
+    observed: torch.Tensor | None = None
 
 
 class SampleDataset(torch.utils.data.Dataset):
@@ -49,6 +57,8 @@ class SampleDataset(torch.utils.data.Dataset):
         self.device = device
         self.positions = positions
         self.target = target
+        weights = source.weights(slice(None) if positions is None else positions)
+        self._mean_weight = None if weights is None else weights.mean()
 
     def __len__(self):
         return len(self.source) if self.positions is None else len(self.positions)
@@ -63,10 +73,9 @@ class SampleDataset(torch.utils.data.Dataset):
         positions = np.atleast_1d(
             (np.arange(len(self.source)) if self.positions is None else self.positions)[index]
         )
-        inputs, targets = self._fetch(
-            positions, self.source.take(positions), self._corruption_rng(None)
-        )
-        return Batch(inputs, inputs if targets is None else targets)
+        parts = self._fetch(positions, self.source.take(positions), self._corruption_rng(None))
+        inputs, targets, weights, observed = parts
+        return Batch(inputs, inputs if targets is None else targets, weights, observed)
 
     def batches(self, size=None, rng=None):
         """Yield batches.
@@ -88,9 +97,17 @@ class SampleDataset(torch.utils.data.Dataset):
         size = size or self.chunk_size
         n_fetched = size * max(1, self.chunk_size // size)  # small batches share the fixed cost
         for positions, X in self.source.batches(n_fetched, rng, self.positions):
-            fetched = self._fetch(positions, X, corruption_rng)
-            inputs, targets = (None if part is None else part.split(size) for part in fetched)
-            yield from map(Batch, inputs, inputs if targets is None else targets)
+            inputs, targets, weights, observed = (
+                None if part is None else part.split(size)
+                for part in self._fetch(positions, X, corruption_rng)
+            )
+            yield from map(
+                Batch,
+                inputs,
+                inputs if targets is None else targets,
+                weights or repeat(None),
+                observed or repeat(None),
+            )
 
     def targets(self):
         """Yield batches of the targets, in order."""
@@ -101,12 +118,27 @@ class SampleDataset(torch.utils.data.Dataset):
         """Generator of the corruption in one pass, where `rng` is that of the shuffling or None."""
 
     def _fetch(self, positions, X, corruption_rng):
-        """Standardized inputs and targets; targets of None stand for the inputs."""
+        """Parts of a :class:`Batch`; targets of None stand for the inputs."""
         target = self._target_of(positions, X)
+        others = self._weights_of(positions), self._observed(positions)
         if target is X and self.target_standardizer is self.standardizer:
-            return self._to_tensor(self.standardizer, X), None
+            return self._to_tensor(self.standardizer, X), None, *others
         target = self._to_tensor(self.target_standardizer, target.copy() if target is X else target)
-        return self._to_tensor(self.standardizer, X), target
+        return self._to_tensor(self.standardizer, X), target, *others
+
+    def _observed(self, positions):
+        return self._mask((self.source if self.target is None else self.target).observed(positions))
+
+    def _mask(self, observed):
+        if observed is None:
+            return None
+        return torch.from_numpy(observed).to(torch.float32).to(self.device)
+
+    def _weights_of(self, positions):
+        weights = self.source.weights(positions)
+        if weights is None:
+            return None
+        return torch.from_numpy(weights / self._mean_weight).to(torch.float32).to(self.device)
 
     def _target_of(self, positions, X):
         return X if self.target is None else self.target.take(positions)
@@ -144,6 +176,8 @@ class CorruptedDataset(SampleDataset):
         return np.random.default_rng([*self._seed, 0 if rng is None else self._n_shuffled])
 
     def _fetch(self, positions, X, corruption_rng):
-        corrupted = self.corruption(X, corruption_rng)
+        observed = self.source.observed(positions)
+        corrupted, counted = self.corruption.apply(X, observed, corruption_rng)
         target = self._to_tensor(self.target_standardizer, self._target_of(positions, X))
-        return self._to_tensor(self.standardizer, corrupted), target
+        inputs = self._to_tensor(self.standardizer, corrupted)
+        return inputs, target, self._weights_of(positions), self._mask(counted)

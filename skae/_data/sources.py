@@ -3,15 +3,20 @@
 A source has a `shape`, a length and the floating-point `dtype` in which its samples are computed.
 Its samples are read by
 
-- ``chunks(size)``: consecutive samples in order, each once, which must not be modified;
+- ``chunks(size)``: pairs of consecutive samples, in order and each once, and their weights; they
+  must not be modified;
 - ``source[a:b]``: the samples of a slice, like those of chunks;
 - ``batches(size, rng, positions)``: pairs of positions and samples, shuffled if `rng` is given, of
   all samples or those at `positions`;
 - ``take(positions)``: the samples at these positions. Like the samples of batches, they are a new
   array, which may be modified;
-- ``range()``: the smallest and the largest value;
+- ``weights(index)``: weights of the samples at an index, None where all have the weight 1;
+- ``observed(positions)``: whether each value is observed, None where none is missing;
+- ``range()``: the smallest and the largest value that is observed;
 - ``to_array()``: all samples in one array, for a solver that needs them at once.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse
@@ -43,6 +48,8 @@ class ArraySource:
         float64 of all others, as scikit-learn's PCA does.
     name : str, default="X"
         Name of X in error messages.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weight of each sample. None is a weight of 1.
 
     Raises
     ------
@@ -50,9 +57,10 @@ class ArraySource:
         If float64 does not represent an integer of X.
     """
 
-    def __init__(self, X, dtype=None, name="X"):
+    def __init__(self, X, dtype=None, name="X", sample_weight=None):
         self._X = X
         self._name = name
+        self.sample_weight = sample_weight
         self.shape = X.shape
         self.dtype = np.dtype(dtype or (X.dtype if X.dtype in FLOATS else FLOATS[0]))
         self._check_integers()  # once, not at each batch
@@ -69,7 +77,7 @@ class ArraySource:
 
     def chunks(self, size=None):
         for batch in gen_batches(len(self), size or chunk_size(self.shape[1])):
-            yield self[batch]
+            yield self[batch], self.weights(batch)
 
     def batches(self, size=None, rng=None, positions=None):
         size = size or chunk_size(self.shape[1])
@@ -90,8 +98,16 @@ class ArraySource:
             part = np.ascontiguousarray(self._X[positions])
         return self._convert(part)
 
+    def weights(self, index):
+        return None if self.sample_weight is None else self.sample_weight[index]
+
+    def observed(self, positions):
+        return None
+
     def range(self):
-        return self._X.min(), self._X.max()
+        if self.is_sparse or self._X.dtype.kind != "f":
+            return self._X.min(), self._X.max()
+        return np.fmin.reduce(self._X, axis=None), np.fmax.reduce(self._X, axis=None)
 
     def to_array(self):
         return self._convert(self._X)
@@ -144,14 +160,20 @@ def measure(source, *, cross, hashed=False):
     """
     if source.is_sparse and not cross:
         X = source.to_sparse()
-        return Moments.of_sparse(X), hash_samples(X) if hashed else None
+        moments = Moments.of_sparse(X, source.sample_weight)
+        return moments, hash_samples(X) if hashed else None
     hashes = []
 
     def chunks():
-        for chunk in source.chunks():
+        for chunk, weights in source.chunks():
             if hashed:
                 hashes.append(hash_samples(chunk))
-            yield chunk
+            yield chunk, weights
 
     moments = Moments.of(chunks(), cross=cross)
+    if not moments.is_complete:  # features without any value count as constant
+        low, high = (
+            np.where(moments.weight > 0, extreme, 0) for extreme in (moments.low, moments.high)
+        )
+        moments = replace(moments, low=low, high=high)
     return moments, np.concatenate(hashes) if hashed else None

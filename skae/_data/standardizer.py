@@ -65,7 +65,7 @@ class Standardizer:
         """
         n_features = len(moments.mean)
         with np.errstate(over="ignore", invalid="ignore"):
-            scale = float(np.sqrt(moments.squares.sum() / n_features / moments.n_samples))
+            scale = float(np.sqrt(moments.mean_variance))
         if not np.isfinite(scale):
             largest = max(np.abs(moments.low).max(), np.abs(moments.high).max())
             raise ValueError(

@@ -53,10 +53,11 @@ class BernoulliProbabilities(NamedTuple):
     def mean(self):
         return self.logits.sigmoid()
 
-    def log_prob(self, x):
-        return -binary_cross_entropy_with_logits(
+    def log_prob(self, x, observed=None):
+        losses = binary_cross_entropy_with_logits(
             self.logits, x.expand_as(self.logits), reduction="none"
-        ).sum(-1)
+        )
+        return -(losses if observed is None else losses * observed).sum(-1)
 
 
 class BernoulliLikelihood(nn.Module):

@@ -30,7 +30,7 @@ class Gaussian(Likelihood):
 
     def start(self, module, samples, n_components):
         model = ppca(samples, n_components, least_noise_variance=MIN_NOISE_VARIANCE)
-        module.start_density.start_at(model, weight=1 / (len(samples.source) + 1))
+        module.start_density.start_at(model, weight=1 / (samples.moments.weight + 1))
         _start_at(module, model, n_components)
 
     def start_prefix(self, module, smaller, n_components):
@@ -65,12 +65,12 @@ class GaussianNoise(NamedTuple):
     mean: torch.Tensor
     variance: torch.Tensor
 
-    def log_prob(self, x):
-        squares = (x - self.mean).square().sum(-1)
-        return (
-            -(squares / self.variance + x.shape[-1] * (math.log(2 * math.pi) + self.variance.log()))
-            / 2
-        )
+    def log_prob(self, x, observed=None):
+        squares, n_observed = (x - self.mean).square(), x.shape[-1]
+        if observed is not None:
+            squares, n_observed = squares * observed, observed.sum(-1)
+        constant = n_observed * (math.log(2 * math.pi) + self.variance.log())
+        return -(squares.sum(-1) / self.variance + constant) / 2
 
 
 class GaussianLikelihood(nn.Module):

@@ -52,8 +52,9 @@ class Likelihood(ABC):
 
         Called with the decoder's output, it returns the mean of each sample. Its method
         ``distribution(raw, mask)`` returns an object with the attribute `mean` and the method
-        ``log_prob(x)``, which sums over the last axis, in nats and in the network's units. After
-        training, its method ``complete(lengths)`` is called with the trained lengths of prefixes.
+        ``log_prob(x, observed=None)``, which sums over the observed values on the last axis, in
+        nats and in the network's units. After training, its method ``complete(lengths)`` is called
+        with the trained lengths of prefixes.
 
         Parameters
         ----------

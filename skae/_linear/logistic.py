@@ -54,7 +54,9 @@ def logistic_ppca(samples, n_components):
     """
     components, values, _ = principal_components(samples, n_components)
     rng = np.random.default_rng(samples.seed)
-    some = samples.source.take(rng.permutation(len(samples.source))[:_SAMPLE])
+    positions = rng.permutation(len(samples.source))[:_SAMPLE]
+    some, weights = samples.source.take(positions), samples.source.weights(positions)
+    weights = None if weights is None else torch.from_numpy(weights / weights.mean()).float()
     u, x = (
         torch.from_numpy(samples.standardizer.transform(some)).float(),
         torch.from_numpy(some).float(),
@@ -66,12 +68,12 @@ def logistic_ppca(samples, n_components):
         for level in _NOISE_LEVELS
     ]
     return max(
-        (_logistic(model.padded(n_components), u, x, noise) for model in models),
+        (_logistic(model.padded(n_components), u, x, noise, weights) for model in models),
         key=lambda found: found[1],
     )[0]
 
 
-def _logistic(start, u, x, noise):
+def _logistic(start, u, x, noise, weights):
     """Fit the decoder of a model by logistic regression.
 
     Parameters
@@ -82,6 +84,8 @@ def _logistic(start, u, x, noise):
         Samples in the network's units and in the units of X.
     noise : Tensor of shape (n, n_components)
         Standard normal noise.
+    weights : Tensor of shape (n,), or None
+        Weights of the samples, with a mean of 1. None stands for weights of 1.
 
     Returns
     -------
@@ -97,16 +101,19 @@ def _logistic(start, u, x, noise):
     # Newton's method with a bound of the Hessian that holds everywhere (Böhning 1992), accelerated
     # by Nesterov's momentum. A ridge penalty keeps the weights finite for features that are all
     # zero or all one.
-    inverse = torch.linalg.inv(z.T @ z / 4 + torch.eye(z.shape[1], dtype=z.dtype, device="cpu"))
-    p = x.mean(0).clamp(1e-4, 1 - 1e-4)
+    weighted = z if weights is None else weights[:, None] * z
+    identity = torch.eye(z.shape[1], dtype=z.dtype, device="cpu")
+    inverse = torch.linalg.inv(z.T @ weighted / 4 + identity)
+    p = (x if weights is None else weights[:, None] * x).mean(0).clamp(1e-4, 1 - 1e-4)
     W = torch.zeros(z.shape[1], x.shape[1], dtype=z.dtype, device="cpu")
     W[0] = p.logit()
     before = W
     for step in range(_NEWTON_STEPS):
         ahead = W + step / (step + 3) * (W - before)
-        before, W = W, ahead + inverse @ (z.T @ (x - (z @ ahead).sigmoid()) - ahead)
+        before, W = W, ahead + inverse @ (weighted.T @ (x - (z @ ahead).sigmoid()) - ahead)
     kl = (mean.square() + variance - 1 - variance.log()).sum(1) / 2
     likelihood = -binary_cross_entropy_with_logits(z @ W, x, reduction="none").sum(1)
+    elbo = likelihood - kl if weights is None else weights * (likelihood - kl)
     W = W.numpy()
     encoder, _, variance = start
-    return LogisticStart(encoder, W[1:].T, variance, W[0]), float((likelihood - kl).mean())
+    return LogisticStart(encoder, W[1:].T, variance, W[0]), float(elbo.mean())

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
+from scipy.sparse.linalg import aslinearoperator, svds
 from sklearn.decomposition import PCA
 from sklearn.utils.extmath import svd_flip
 
-from skae._data.moments import one_blas_thread
-
-# With up to this many features, a scatter matrix is cheap and spares a centered copy of X.
-MAX_FEATURES_OF_SCATTER = 2000
+from skae._data.moments import MAX_FEATURES_OF_SCATTER, one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,11 @@ class StandardizedSamples:
     moments: object
     standardizer: object
     seed: int
+
+    @property
+    def n_directions(self):
+        """Number of directions in which the samples may vary, which is that of scikit-learn."""
+        return min(self.moments.weight, self.source.shape[1])
 
 
 def needs_scatter(n_samples, n_features):
@@ -98,25 +102,65 @@ def principal_components(samples, n_components):
     Returns
     -------
     components : ndarray of shape (rank, n_features)
-        Principal components. The rank is `n_components` or, where that is smaller, the number of
-        samples or of features.
+        Principal components, zero where the variance is zero up to rounding. The rank is
+        `n_components` or, where that is smaller, the number of samples or of features.
     variances : ndarray of shape (rank,)
         Variance of each component.
     noise_variance : float
         Mean variance of the remaining directions.
     """
-    n_samples, n_features = samples.source.shape
-    rank = min(n_components, n_samples, n_features)
+    rank, n_features = min(n_components, *samples.source.shape), samples.source.shape[1]
     if samples.moments.scatter is None:
         if not samples.moments.squares.any():  # scikit-learn would divide by a variance of zero
             return np.zeros((rank, n_features)), np.zeros(rank), 0.0
-        pca = PCA(rank, random_state=samples.seed).fit(_to_decompose(samples, rank))
-        return pca.components_, pca.explained_variance_, pca.noise_variance_
-    covariance = samples.moments.scatter / (samples.standardizer.scale**2 * (n_samples - 1))
-    total = float(covariance.trace())
-    components, values = leading_eigenvectors(covariance, rank)
+        if samples.source.sample_weight is None:
+            pca = PCA(rank, random_state=samples.seed).fit(_to_decompose(samples, rank))
+            components, values = _that_vary(pca.components_, pca.explained_variance_)
+            return components, values, pca.noise_variance_
+        components, values, total = _weighted(samples, rank)
+    else:
+        scale, weight = samples.standardizer.scale, samples.moments.weight
+        covariance = samples.moments.scatter / (scale**2 * (weight - 1))
+        total = float(covariance.trace())
+        components, values = leading_eigenvectors(covariance, rank)
     rest = total - values.sum()
-    return components, values, max(rest, 0.0) / max(1, min(n_samples, n_features) - rank)
+    noise_variance = max(rest, 0.0) / max(1, samples.n_directions - rank)
+    return *_that_vary(components, values), noise_variance
+
+
+def _that_vary(components, values):
+    """Set components without variance to zero: they would be arbitrary directions."""
+    rounding = components.shape[1] * np.finfo(np.float64).eps * values[0]
+    return np.where((values > rounding)[:, None], components, 0), values
+
+
+def _weighted(samples, rank):
+    """Components and variances of weighted samples, and their total variance.
+
+    scikit-learn's PCA takes no weights, and would center samples that are multiplied by the square
+    roots of their weights once more.
+    """
+    root, scale = np.sqrt(samples.source.sample_weight), samples.standardizer.scale
+    if samples.source.is_sparse and rank < min(samples.source.shape):
+        X = scipy.sparse.diags_array(root / scale) @ samples.source.to_sparse()
+        mean = samples.moments.mean / scale
+        deviations = aslinearoperator(X) - aslinearoperator(root[:, None]) @ aslinearoperator(
+            mean[None]
+        )
+    else:
+        deviations = samples.standardizer.transform(samples.source.to_array())
+        deviations *= root[:, None].astype(deviations.dtype)
+    if rank < min(samples.source.shape):
+        start = np.random.default_rng(samples.seed).uniform(-1, 1, min(samples.source.shape))
+        _, lengths, components = svds(deviations, rank, v0=start)
+        order = lengths.argsort()[::-1]
+        lengths, components = lengths[order], components[order]
+    else:
+        _, lengths, components = scipy.linalg.svd(deviations, full_matrices=False)
+    components = svd_flip(None, components.astype(np.float64), u_based_decision=False)[1]
+    degrees = samples.moments.weight - 1
+    total = samples.moments.squares.sum() / scale**2 / degrees
+    return components, np.square(lengths, dtype=np.float64) / degrees, total
 
 
 def _to_decompose(samples, rank):

@@ -82,8 +82,8 @@ def ppca(samples, n_components, *, least_noise_variance):
         Fitted model.
     """
     components, values, noise_variance = principal_components(samples, n_components)
-    n_left = min(samples.source.shape) - len(values)
-    if not n_left:
+    n_left = samples.n_directions - len(values)
+    if n_left <= 0:
         noise_variance = values[-1] / 2 if len(values) else 1.0
     return probabilistic(components, values, max(noise_variance, least_noise_variance), n_left)
 

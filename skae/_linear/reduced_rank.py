@@ -11,7 +11,7 @@ from skae._linear.pca import LinearStart, leading_eigenvectors
 _PENALTIES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
 
 
-def reduced_rank(scatter, cross, validation, n_components):
+def reduced_rank(joint, validation, n_components):
     """Reduced-rank regression of clean samples on corrupted samples, with a ridge penalty.
 
     Let ``C`` be the scatter matrix of the corrupted samples and ``S`` the cross products of clean
@@ -25,12 +25,8 @@ def reduced_rank(scatter, cross, validation, n_components):
 
     Parameters
     ----------
-    scatter : ndarray of shape (n_features, n_features)
-        Scatter matrix of the corrupted samples, in the network's units.
-    cross : ndarray of shape (n_outputs, n_features)
-        Cross products of clean and corrupted samples, in the network's units.
-    validation : callable
-        Function that returns pairs of corrupted and clean samples, in the network's units.
+    joint, validation : skae._data.joint_moments.JointMoments
+        Joint moments of the training samples and of the validation set, in the network's units.
     n_components : int
         Rank of the maps.
 
@@ -44,6 +40,7 @@ def reduced_rank(scatter, cross, validation, n_components):
     .. [1] Izenman, A. J. "Reduced-rank regression for the multivariate linear model". Journal of
        Multivariate Analysis 5, 248-264, 1975. :doi:`10.1016/0047-259X(75)90042-1`
     """
+    scatter, cross = joint.scatter, joint.cross
     deviations = np.sqrt(scatter.diagonal().clip(min=0))
     deviations = np.where(deviations > 0, deviations, 1.0)
     with one_blas_thread():
@@ -55,10 +52,10 @@ def reduced_rank(scatter, cross, validation, n_components):
         best = LinearStart(
             np.zeros((n_components, cross.shape[1])), np.zeros((cross.shape[0], n_components))
         )
-        least, previous = _squared_error(best, validation()), np.inf
+        least, previous = 0.0, np.inf
         for penalty in _PENALTIES:
             start = _regression(*parts, penalty, n_components)
-            error = _squared_error(start, validation())
+            error = _squared_error(start, validation)
             if error < least:
                 best, least = start, error
             if error > previous:
@@ -67,10 +64,12 @@ def reduced_rank(scatter, cross, validation, n_components):
     return best
 
 
-def _squared_error(start, pairs):
-    return sum(
-        np.square(u @ start.encoder.T @ start.decoder.T - target).sum() for u, target in pairs
-    )
+def _squared_error(start, joint):
+    """Sum of squared errors of a linear model on samples, minus that of predicting the mean."""
+    E, D = start.encoder, start.decoder
+    shift = D @ (E @ joint.mean) - joint.target_mean
+    variable = (D.T @ D * (E @ joint.scatter @ E.T)).sum() - 2 * (D.T @ joint.cross * E).sum()
+    return variable + joint.weight * (shift @ shift - joint.target_mean @ joint.target_mean)
 
 
 def _regression(rotated, values, vectors, deviations, penalty, n_components):
@@ -106,8 +105,8 @@ def regression_on_codes(encoder, pairs):
     ----------
     encoder : ndarray of shape (n_components, n_features)
         Weights of the encoder.
-    pairs : iterable of pair of ndarray
-        Corrupted and clean samples, in the network's units.
+    pairs : iterable of tuple of ndarray
+        Corrupted and clean samples, in the network's units, and their weights or None.
 
     Returns
     -------
@@ -115,13 +114,13 @@ def regression_on_codes(encoder, pairs):
         Linear model.
     """
     n, sums = 0, [0.0] * 4
-    for u, target in pairs:
+    for u, target, weights in pairs:
         z, target = u @ encoder.T, target.astype(np.float64)
-        n += len(z)
-        sums = [
-            s + new
-            for s, new in zip(sums, (z.sum(0), target.sum(0), z.T @ z, target.T @ z), strict=True)
-        ]
+        root = np.ones((len(z), 1)) if weights is None else np.sqrt(weights, dtype=float)[:, None]
+        n += np.square(root).sum()
+        z, target = root * z, root * target
+        new = (root * z).sum(0), (root * target).sum(0), z.T @ z, target.T @ z
+        sums = [s + part for s, part in zip(sums, new, strict=True)]
     z_mean, target_mean, zz, tz = (s / n for s in sums)
     C, S = zz - np.outer(z_mean, z_mean), tz - np.outer(target_mean, z_mean)
     return LinearStart(encoder, S @ np.linalg.pinv(C, hermitian=True))

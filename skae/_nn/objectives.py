@@ -56,11 +56,22 @@ class Reconstruction(nn.Module):
         self.sufficient_score = sufficient_score
 
     def forward(self, output, batch):
-        # The mean over all values is one kernel, whereas losses of samples would need several.
-        return self.loss(output.reconstruction, batch.target)
+        return self._mean(output.reconstruction, batch)
 
     def per_sample(self, output, batch):
-        return self.loss(output.reconstruction, batch.target, reduction="none").mean(1)
+        return self._of_samples(output.reconstruction, batch)
+
+    def _mean(self, x_hat, batch):
+        if batch.weight is not None:
+            return (self._of_samples(x_hat, batch) * batch.weight).mean()
+        if batch.observed is not None:
+            return self._of_samples(x_hat, batch).mean()
+        # The mean over all values is one kernel, whereas losses of samples would need several.
+        return self.loss(x_hat, batch.target)
+
+    def _of_samples(self, x_hat, batch):
+        losses = self.loss(x_hat, batch.target, reduction="none")
+        return (losses if batch.observed is None else losses * batch.observed).mean(1)
 
     def draws(self, batch):
         return [None]
@@ -68,13 +79,17 @@ class Reconstruction(nn.Module):
     def reference(self, batches):
         """Loss of predicting the mean sample, or 1 where that is zero."""
         # Sum on the host: not every device supports float64.
-        sums = [
-            (batch.target.numpy(force=True).sum(axis=0, dtype=np.float64), len(batch.target))
+        sums = [_target_sums(batch) for batch in batches]
+        total, weight = (sum(parts) for parts in zip(*sums, strict=True))
+        # A feature that is never observed has no weight.
+        mean = torch.from_numpy((total / np.where(weight > 0, weight, 1)).astype(np.float32))
+        n_samples = sum(len(batch.target) for batch in batches)
+
+        losses = (
+            float(self._mean(mean.to(batch.target).expand_as(batch.target), batch))
+            * len(batch.target)
             for batch in batches
-        ]
-        n_samples = sum(n for _, n in sums)
-        mean = torch.from_numpy((sum(part for part, _ in sums) / n_samples).astype(np.float32))
-        losses = (float(self.loss(mean.to(y).expand_as(y), y)) * len(y) for _, y in batches)
+        )
         return sum(losses) / n_samples or 1.0
 
     def score(self, loss, reference):
@@ -115,24 +130,29 @@ class NegativeELBO(nn.Module):
 
     def forward(self, output, batch):
         losses = self.per_sample(output, batch)
+        weighted = losses if batch.weight is None else losses * batch.weight
         if not self.contamination:
-            return losses.mean()
+            return weighted.mean()
         # A fraction of a sample, as small batches have it, carries over to the next batches.
         self._n_due += self.contamination * len(losses)
         n_left_out = min(int(self._n_due), len(losses) - 1)
         self._n_due -= n_left_out
         if not n_left_out:
-            return losses.mean()
+            return weighted.mean()
         excess = losses.detach()
         if output.mask is not None:  # a short prefix has a high loss for any sample
             excess = excess - _group_means(
                 excess, output.mask.length[:, 0], self.noise.shape[1] + 1
             )
-        return losses[excess.topk(len(losses) - n_left_out, largest=False).indices].mean()
+        return weighted[excess.topk(len(losses) - n_left_out, largest=False).indices].mean()
 
     def per_sample(self, output, batch):
         kl = output.posterior.kl(output.mask).sum(1)
-        return self.log_volume + self.beta * kl - output.likelihood.log_prob(batch.target).mean(0)
+        return (
+            self.log_volume
+            + self.beta * kl
+            - output.likelihood.log_prob(batch.target, batch.observed).mean(0)
+        )
 
     def draws(self, batch):
         return grouped(self.noise, batch.target)
@@ -148,6 +168,19 @@ class NegativeELBO(nn.Module):
     def max_losses(self, start, reference):
         """Losses at the start of training."""
         return start
+
+
+def _target_sums(batch):
+    """Sum of the targets of a batch, by weight, in float64, and the sum of their weights."""
+    target = batch.target.numpy(force=True)
+    if batch.weight is None and batch.observed is None:
+        return target.sum(axis=0, dtype=np.float64), len(target)
+    weight = np.ones((len(target), 1))
+    if batch.weight is not None:
+        weight = batch.weight.numpy(force=True).astype(np.float64)[:, None]
+    if batch.observed is not None:
+        weight = weight * batch.observed.numpy(force=True)
+    return (weight * target).sum(axis=0), weight.sum(axis=0)
 
 
 def expected_losses(module, objective, batch, mask=None):
@@ -216,9 +249,8 @@ def importance_weighted_bound(module, batch, noise):
     for group in grouped(noise, batch.target):
         z = posterior.rsample(group)
         log_ratio = (group.square() - z.square()).sum(-1) / 2 + posterior.log_std.sum(-1)
-        log_weights = (
-            module.generative(posterior, None, group).likelihood.log_prob(batch.target) + log_ratio
-        )
+        likelihood = module.generative(posterior, None, group).likelihood
+        log_weights = likelihood.log_prob(batch.target, batch.observed) + log_ratio
         bound = torch.logaddexp(bound, log_weights.logsumexp(0))
     return bound - math.log(len(noise))
 

@@ -143,9 +143,11 @@ class VariationalAutoencoder(Autoencoder):
         if self.latent.nested_dropout is not None:
             self.output.complete(self.latent.nested_dropout.lengths)
 
-    def log_density(self, u, elbo):
+    def log_density(self, u, observed, elbo):
         """Log density of each sample (n,), in nats: the ELBO, mixed with a start that is kept."""
-        return self.start_density(u, self.principal_components, elbo) if self.keeps_start else elbo
+        if not self.keeps_start:
+            return elbo
+        return self.start_density(u, observed, self.principal_components, elbo)
 
 
 class PCADensity(nn.Module):
@@ -184,13 +186,15 @@ class PCADensity(nn.Module):
         )
         return V.astype(np.float64), eigenvalues.astype(np.float64), noise_variance
 
-    def forward(self, u, components, log_density):
+    def forward(self, u, observed, components, log_density):
         """Log density of each sample (n,) under the mixture, in nats and the network's units.
 
         Parameters
         ----------
         u : Tensor of shape (n, n_features)
             Samples.
+        observed : Tensor of shape (n, n_features), or None
+            1 for an observed value, 0 for a missing one; None where all are observed.
         components : Tensor of shape (n_components, n_features)
             Principal components. One with no more variance than the noise may be zero.
         log_density : Tensor of shape (n,)
@@ -198,20 +202,28 @@ class PCADensity(nn.Module):
         """
         weight = self.weight.item()
         return torch.logaddexp(
-            log_density + math.log1p(-weight), self.of_start(u, components) + math.log(weight)
+            log_density + math.log1p(-weight),
+            self.of_start(u, observed, components) + math.log(weight),
         )
 
-    def of_start(self, u, components):
-        """Log density of each sample (n,) under probabilistic PCA, which equals its ELBO."""
+    def of_start(self, u, observed, components):
+        """ELBO of each sample (n,) under probabilistic PCA.
+
+        It equals the log density where no value is missing.
+        """
         noise = self.noise_variances[-1].item()
         eigenvalues = self.eigenvalues.cpu().double().clamp(min=noise)
         variance = noise / eigenvalues  # variance of the code given a sample
         decoder = components.T.to(u) * (eigenvalues - noise).sqrt().to(u)
         mean = u @ decoder / eigenvalues.to(u)
-        residual = (u - mean @ decoder.T).square().sum(1)
-        spread = (variance @ decoder.square().sum(0).cpu().double()).item()
+        residual, n_observed = (u - mean @ decoder.T).square(), u.shape[1]
+        if observed is None:
+            spread = (variance @ decoder.square().sum(0).cpu().double()).item()
+        else:
+            residual, n_observed = residual * observed, observed.sum(1)
+            spread = observed @ (decoder.square() @ variance.to(u))
         constant = (
-            u.shape[1] * math.log(2 * math.pi * noise)
+            n_observed * math.log(2 * math.pi * noise)
             + (variance - 1 - variance.log()).sum().item()
         )
-        return -((residual + spread) / noise + mean.square().sum(1) + constant) / 2
+        return -((residual.sum(1) + spread) / noise + mean.square().sum(1) + constant) / 2

@@ -126,10 +126,11 @@ def fit_net(net, train, validation, *, rng, epochs):
     )
     objective = net.criterion_
     reference = objective.reference(held_out)
+    weights = _weights_of(held_out)
     start_losses = _losses_of(net.module_.eval(), objective, held_out)
-    max_losses = objective.max_losses(start_losses.mean(0), reference)
+    max_losses = objective.max_losses(_means(start_losses, weights), reference)
     net.baseline_score_ = baseline_score = best_score = objective.score(
-        start_losses.mean().item(), reference
+        _mean(start_losses, weights), reference
     )
     if not math.isfinite(baseline_score):
         raise ValueError(
@@ -149,13 +150,13 @@ def fit_net(net, train, validation, *, rng, epochs):
         )
         averaged = dict(net.callbacks_)["averaging"].module_
         losses = _losses_of(averaged, objective, held_out)
-        loss = losses.mean().item()
+        loss = _mean(losses, weights)
         score = objective.score(loss, reference)
-        keeps_prefixes = bool((losses.mean(0) <= max_losses).all())
+        keeps_prefixes = bool((_means(losses, weights) <= max_losses).all())
         better = (
             score > best_score
             and keeps_prefixes
-            and _is_significant((start_losses - losses).mean(1))
+            and _is_significant((start_losses - losses).mean(1), weights)
         )
         loss_curve.append(net.history[-1, "train_loss"])
         validation_scores.append(score)
@@ -201,15 +202,36 @@ def _losses_of(module, objective, batches):
     return losses.numpy(force=True).astype(np.float64)
 
 
-def _is_significant(gains):
+def _weights_of(batches):
+    """Weights of the samples, or None where all are 1."""
+    weights = [batch.weight for batch in batches]
+    if weights[0] is None:
+        return None
+    return torch.cat(weights).numpy(force=True).astype(np.float64)
+
+
+def _means(losses, weights):
+    """Mean loss for each prefix, over the samples."""
+    return losses.mean(0) if weights is None else weights @ losses / weights.sum()
+
+
+def _mean(losses, weights):
+    """Mean loss over samples and prefixes."""
+    return float(losses.mean() if weights is None else _means(losses, weights).mean())
+
+
+def _is_significant(gains, weights):
     """Whether significantly more than half of the validation samples improve (sign test).
 
     With few samples, one of many epochs scores better than the start by chance alone. The test
     counts samples, so it remains valid where a few outliers dominate the mean gain, unlike one that
     uses the standard error of the mean. With fewer than five samples, it is never significant.
     """
-    n = len(gains)
-    return (gains > 0).sum() > n / 2 + SIGN_TEST_Z * math.sqrt(n) / 2
+    # Ties carry no information, as where no value of a sample is observed.
+    w = np.where(gains == 0, 0.0, 1.0 if weights is None else weights)
+    # If each sample improved with probability 1/2, the sum would have this standard deviation.
+    std = math.sqrt(np.square(w).sum()) / 2
+    return w @ (gains > 0) > w.sum() / 2 + SIGN_TEST_Z * std
 
 
 def _asks_to_stop(net, **datasets):

@@ -90,6 +90,10 @@ class Net(NeuralNet):
         """Reconstruct a batch."""
         return super().infer(x, **fit_params).reconstruction
 
+    def evaluation_step(self, batch, training=False):
+        """Reconstruct a batch, of which skorch expects two parts."""
+        return super().evaluation_step((batch[0], None), training)
+
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of a batch and its gradient."""
         self._set_training(True)
