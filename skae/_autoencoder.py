@@ -144,7 +144,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features seen in `fit`. Defined only if all of them are strings.
     mean_ : ndarray of shape (`n_features_in_`,)
-        Mean of each feature of X, in the units of X.
+        Mean of each feature of X, in the units of X. Where values are missing, it is that of the
+        normal distribution that is fitted to X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         R² that each further component adds to the reconstruction from those before it, measured
         on up to ``12500 / n_components_`` samples of X. It need not decrease from component to
@@ -184,6 +185,14 @@ class AutoencoderTransformer(BaseAutoencoder):
     precision. The methods of the fitted estimator compute in the dtype of X if
     it is float32 or float64, else in float64.
 
+    NaN stands for a missing value. The mean and the covariance of a normal distribution are
+    fitted to incomplete samples by the EM algorithm [8]_, and PCA of that covariance is the
+    start. Before a sample is encoded, its missing values are replaced by their conditional mean
+    given the observed ones. The loss and all scores count observed values only. With more than
+    256 features the covariance has rank 32, and with more than 2000 the mean is used instead.
+    :meth:`impute` fills missing values by the reconstruction; a :class:`DenoisingAutoencoder`
+    is trained for it.
+
     References
     ----------
     .. [1] Smith, L. N. and Topin, N. "Super-Convergence: Very Fast Training of Neural Networks
@@ -200,6 +209,8 @@ class AutoencoderTransformer(BaseAutoencoder):
        :arxiv:`2205.13147`
     .. [7] Hinton, G. E. and Salakhutdinov, R. R. "Reducing the Dimensionality of Data with
        Neural Networks". Science 313, 504-507, 2006. :doi:`10.1126/science.1127647`
+    .. [8] Little, R. J. A. and Rubin, D. B. "Statistical Analysis with Missing Data". Third
+       edition. Wiley, 2019. :doi:`10.1002/9781119482260`
 
     Examples
     --------

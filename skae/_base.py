@@ -136,7 +136,8 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, at least two samples. Some estimators take images, too.
+            Training data, at least two samples. Some estimators take images, too. NaN stands for
+            a missing value.
         y : None
             Ignored. It is part of the signature by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -156,15 +157,16 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter, a combination of them, or the dtype, the shape or a value of X or X_val
-            is invalid. The estimator is then as it was before.
+            If a parameter, a combination of them, or the dtype, the shape or a value of X, X_val or
+            `sample_weight` is invalid. The estimator is then as it was before.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
             If the loss is no longer finite. The best epoch so far is kept.
         UserWarning
-            If a fraction as `n_components` is not reached, or a VAE is degenerate or collapsed.
+            If a fraction as `n_components` is not reached, a VAE is degenerate or collapsed, or a
+            feature has no value.
         """
         with unchanged_on_failure(self), without_ambient_state():
             device, samples, weights = self._validate(X, sample_weight)
@@ -213,7 +215,7 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If X is not numeric and finite, or has other features than in `fit`.
+            If X is not numeric, has infinite values, or has other features than in `fit`.
         """
         X = self._validate_samples(X)
         return self._model.encode(X)
@@ -268,7 +270,7 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If X is not numeric and finite, or has other features than in `fit`.
+            If X is not numeric, has infinite values, or has other features than in `fit`.
         """
         samples = self._validate_samples(X)
         return self._in_container(self._model.reconstruct(samples), X)
@@ -300,7 +302,7 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If X is not numeric and finite, or has other features than in `fit`.
+            If X is not numeric, has infinite values, or has other features than in `fit`.
         """
         X = self._validate_samples(X)
         if sample_weight is not None:
@@ -328,7 +330,7 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If X is not numeric and finite, or has other features than in `fit`.
+            If X is not numeric, has infinite values, or has other features than in `fit`.
         """
         X = self._validate_samples(X)
         return -self._model.mean_squared_errors(X)

@@ -170,7 +170,8 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features seen in `fit`. Defined only if all of them are strings.
     mean_ : ndarray of shape (`n_features_in_`,)
-        Mean of each feature of X, in the units of X.
+        Mean of each feature of X, in the units of X. Where values are missing, it is that of the
+        normal distribution that is fitted to X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         R² that each further component adds to the reconstruction from those before it, measured
         on up to ``12500 / n_components_`` samples of X. It need not decrease from component to
@@ -201,6 +202,8 @@ class ConvAutoencoderTransformer(ImageInput, BaseAutoencoder):
 
     Notes
     -----
+    NaN stands for a missing value; see :class:`AutoencoderTransformer`.
+
     `inverse_transform` and `reconstruct` return images in the form that `fit` was given:
     N-dimensional or flat.
 

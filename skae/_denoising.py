@@ -74,7 +74,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         - "gaussian" adds normal noise, and clips to the bounds of the output (see
           `output_activation`);
         - "masking" sets each feature with probability `noise_level` to 0, or to its mean if 0 is
-          outside of its range;
+          outside of its range. If X has missing values, it hides features instead, as if they
+          were missing, too (see Notes);
         - "salt_and_pepper" sets each feature with probability `noise_level` to its lower or
           upper bound (see `output_activation`) or, if it has none, to its lowest or highest
           value in the training data;
@@ -212,7 +213,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features seen in `fit`. Defined only if all of them are strings.
     mean_ : ndarray of shape (`n_features_in_`,)
-        Mean of each feature of X, in the units of X.
+        Mean of each feature of X, in the units of X. Where values are missing, it is that of the
+        normal distribution that is fitted to X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         R² that each further component adds to the reconstruction from those before it, measured
         on up to ``12500 / n_components_`` samples of X. It need not decrease from component to
@@ -250,6 +252,12 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     Features are centered but not scaled one by one, so those with a large variance dominate. If
     features have different units, put a :class:`sklearn.preprocessing.StandardScaler` before the
     autoencoder in a Pipeline.
+
+    NaN stands for a missing value; see :class:`AutoencoderTransformer`. If X has missing values,
+    "masking" trains the network to impute: hidden values are filled by their conditional mean,
+    as missing ones are, and the loss, the validation score and `score` are those of hidden
+    values only. V and D then start at PCA, so with as many components as features, epoch 0 of
+    :meth:`impute` is the conditional mean. A `noise_level` of about 0.25 suits imputation.
 
     If X or the clean samples have more than 2000 features, V starts at the principal components
     of X, and D at the regression of the clean samples on these codes. Without corruption, V and
@@ -395,7 +403,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features) or images
             Clean samples, at least two, which `corruption` corrupts. If `X_target` is given, the
-            corrupted samples of pairs.
+            corrupted samples of pairs. NaN stands for a missing value.
         y : None
             Ignored. It is part of the signature by convention; pass clean samples as `X_target`.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -422,16 +430,16 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If a parameter or a combination of them is invalid; if data are not numeric and finite,
-            or do not match each other; or if a callable `corruption` changes the shape or returns
-            NaN. The estimator is then as it was before.
+            If a parameter or a combination of them is invalid; if data are not numeric, have
+            infinite values, or do not match each other; or if a callable `corruption` changes the
+            shape or returns NaN. The estimator is then as it was before.
 
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
             If the loss is no longer finite. The best epoch so far is kept.
         UserWarning
-            If a fraction given as `n_components` is not reached.
+            If a fraction given as `n_components` is not reached, or a feature has no value.
         """
         with unchanged_on_failure(self), without_ambient_state():
             self._is_paired = X_target is not None
@@ -563,7 +571,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If X is not numeric and finite, or has other features than in `fit`.
+            If X is not numeric, has infinite values, or has other features than in `fit`.
         """
         return self.reconstruct(X)
 

@@ -144,6 +144,8 @@ class FitMixin:
             cross=self._uses_scatter(*samples.X.shape, n_outputs),
             hashed=samples.X_val is None and self.validation_fraction is not None,
         )
+        # First of all, refuse values that are too large to compute with.
+        self._make_standardizers(moments, moments)
         if moments.is_complete:
             fill = fill_of(moments)
         else:

@@ -209,7 +209,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features seen in `fit`. Defined only if all of them are strings.
     mean_ : ndarray of shape (`n_features_in_`,)
-        Mean of each feature of X, in the units of X.
+        Mean of each feature of X, in the units of X. Where values are missing, it is that of the
+        normal distribution that is fitted to X.
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         R² that each further component adds to the reconstruction from those before it, measured
         on up to ``12500 / n_components_`` samples of X. It need not decrease from component to
@@ -263,6 +264,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     changes the score of other samples, and no sample scores more than ``log(n + 1)`` below PCA.
     Without it, a sample far from the training data would cost the more, the smaller the noise
     variance is.
+
+    NaN stands for a missing value; see :class:`AutoencoderTransformer`. The likelihood is that of
+    the observed values, so the ELBO of an incomplete sample is a bound of their density.
 
     The variance v of the posterior stays below 1, that of the prior: it is a sigmoid of the
     output of the encoder.
@@ -484,7 +488,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If X is not numeric and finite, or has other features than in `fit`.
+            If X is not numeric, has infinite values, or has other features than in `fit`.
         """
 
         def encode(module, u):
@@ -511,7 +515,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Raises
         ------
         ValueError
-            If X is not numeric and finite, or has other features than in `fit`.
+            If X is not numeric, has infinite values, or has other features than in `fit`.
         """
         return super().transform(X)
 

@@ -68,11 +68,20 @@ CONFIGURATIONS = [
 @pytest.mark.filterwarnings("ignore:.*is not reached:UserWarning")
 @parametrize_with_checks(CONFIGURATIONS)
 def test_estimator(estimator, check):
+    if "AddNoise" in repr(estimator) and "sample_weight_equivalence" in check.func.__name__:
+        # Each copy of a sample has noise of its own: with copies, the start equals that with
+        # weights only in expectation. tests/test_weights.py compares them on more samples.
+        return
     check(estimator)
 
 
 # A Pipeline changes its `steps` in fit: scikit-learn's own tests of Pipelines skip these checks.
-EXPECTED_OF_PIPELINES = {"check_dont_overwrite_parameters", "check_estimators_overwrite_params"}
+# And it has no tag `allow_nan`, even if all of its steps have.
+EXPECTED_OF_PIPELINES = {
+    "check_dont_overwrite_parameters",
+    "check_estimators_nan_inf",
+    "check_estimators_overwrite_params",
+}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

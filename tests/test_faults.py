@@ -835,8 +835,8 @@ class CountingSource(ArraySource):
 
     counts = []
 
-    def __init__(self, X, *args):
-        super().__init__(X, *args)
+    def __init__(self, X, *args, **kwargs):
+        super().__init__(X, *args, **kwargs)
         self.n_reads = np.zeros(len(X), dtype=int)
         self.counts.append(self)
 

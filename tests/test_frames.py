@@ -224,13 +224,16 @@ def test_mixed_columns_are_the_array_of_their_values(cls, kind):
 
 
 @pytest.mark.parametrize("kind", ["nullable", "polars"])
-def test_missing_values_are_refused(kind):
+def test_missing_values_are_taken(kind):
     frame = _mixed(kind)
     if kind == "polars":
         hole = frame.with_columns(alpha=pl.Series([None, *frame["alpha"][1:]]))
     else:
         hole = frame.assign(alpha=frame["alpha"].where(frame.index != 0))
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        _make().fit(hole)
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        _make().fit(frame).transform(hole)
+    as_array = np.asarray(frame, dtype=float)
+    as_array[0, list(frame.columns).index("alpha")] = np.nan
+    np.testing.assert_array_equal(
+        np.asarray(_make().fit(hole).transform(hole)),
+        _make().fit(as_array).transform(as_array),
+    )
+    assert np.isfinite(np.asarray(_make().fit(frame).transform(hole))).all()

@@ -294,8 +294,10 @@ def test_moments_are_the_same_under_any_split(table, cuts, order):
     )
     for name, of in {"low": X.min(axis=0), "high": X.max(axis=0)}.items():
         np.testing.assert_array_equal(getattr(merged, name), of)
-        np.testing.assert_array_equal(getattr(merged, f"n_{name}"), np.equal(X, of).sum(axis=0))
-    assert merged.n_samples == len(X)
+        np.testing.assert_array_equal(
+            getattr(merged, f"{name}_weight"), np.equal(X, of).sum(axis=0)
+        )
+    assert merged.weight == len(X)
 
 
 def check(estimator_class, case):
