@@ -15,7 +15,7 @@ import skae
 from benchmarks import report
 from benchmarks.questions import DATA_DIR, JOBS, OUT, QUESTIONS
 
-MODULES = "depth epochs ordered downstream denoising density time_to_quality engine"
+MODULES = "depth epochs ordered downstream denoising imputation density time_to_quality engine"
 for module in MODULES.split():
     import_module(f"benchmarks.{module}")  # makes its questions
 
@@ -42,7 +42,7 @@ RELEASE = (
     "downstream settings --dataset mnist",
     "denoising --dataset mnist --evaluate test",
     "denoising --dataset mnist --evaluate test --corruption masking",
-    "denoising entries",
+    "imputation",
     "density --dataset mnist --evaluate test",
     "density --dataset tabular",
     BINARIZED,

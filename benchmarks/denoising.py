@@ -1,4 +1,4 @@
-"""Corrupted images and masked entries of tabular data: how well they are restored."""
+"""Corrupted images: how well they are restored."""
 
 from functools import partial
 from time import perf_counter
@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA, KernelPCA
 from benchmarks import datasets, report
 from benchmarks.datasets import pack_examples
 from benchmarks.methods import reconstruct, reconstruction
-from benchmarks.questions import option, over_seeds, question, run, sources
+from benchmarks.questions import option, question, run, sources
 from skae import DenoisingAutoencoder
 
 NOISE_LEVELS = {"gaussian": 0.5, "masking": 0.5}
@@ -18,8 +18,6 @@ NOISE_HELP = "noise of standard deviation 0.5, or half of the pixels set to 0"
 PCA_SIZES = (4, 8, 16, 32, 64, 128)
 N_KERNEL_PCA = 1000  # samples that kernel PCA is fitted to
 CORRUPTED = "damaged images"  # as the CSV has it
-MASKED_FRACTION = 0.2  # of the entries
-N_SEEDS = 3
 
 
 def corrupt(X, kind, seed):
@@ -116,40 +114,3 @@ def _denoise(method, setting, source, kind, epochs):
     denoised = denoise(noisy)
     row = {"method": method, "setting": setting} | reconstruction(clean, denoised)
     return row | {"fit_seconds": seconds, "images": pack_examples(denoised, split)}
-
-
-@question(
-    "denoising entries",
-    "table features mse_mean:.4f mse_pca:.4f mse_skae:.4f ratio:.3f",
-    file="masked_cells{label}_{evaluate}",
-    datasets=("tabular",),
-)
-def denoising_entries(options):
-    """Whether skae fills in masked entries of tabular data better than PCA and the mean."""
-    found = over_seeds(_fill, options, N_SEEDS, options.epochs)
-    rows = []
-    for title, results in found.items():
-        row = {"table": title, "features": results[0][0]}
-        for method in ("mean", "pca", "skae"):
-            row[f"mse_{method}"] = float(np.mean([mse[method] for _, mse in results]))
-        rows.append(row | {"ratio": row["mse_skae"] / min(row["mse_mean"], row["mse_pca"])})
-    return rows
-
-
-def _fill(source, epochs):
-    """Number of features, and mean squared error on the masked entries by method."""
-    split, seed = datasets.load(source), source.seed
-    X, clean = split.train.X, split.held_out.X
-    mask = np.random.default_rng(seed).random(clean.shape) < MASKED_FRACTION
-    masked = np.where(mask, 0, clean)  # the mean, as features are standardized
-
-    def mse(filled):
-        return float(np.square(filled - clean)[mask].mean())
-
-    sizes = range(1, min(X.shape[1], 32))
-    pca = (reconstruct(PCA(k, random_state=seed).fit(X), masked) for k in sizes)
-    denoiser = DenoisingAutoencoder(
-        corruption="masking", noise_level=MASKED_FRACTION, max_iter=epochs, random_state=seed
-    )
-    skae = denoiser.fit(X).denoise(masked)
-    return X.shape[1], {"mean": mse(masked), "pca": min(map(mse, pca)), "skae": mse(skae)}

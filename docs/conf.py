@@ -51,6 +51,7 @@ EXAMPLES = [  # in the order of the gallery, the basics first
     "plot_grid_search",
     "plot_images_pipeline",
     "plot_denoising_digits",
+    "plot_imputation",
     "plot_signals",
     "plot_segmentation",
     "plot_colorization",

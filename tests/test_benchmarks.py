@@ -3,6 +3,7 @@
 import re
 import runpy
 from datetime import date
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import __main__ as command
-from benchmarks import cells, datasets, denoising, density, report
+from benchmarks import cells, datasets, denoising, density, imputation, report
 from benchmarks.cells import remembered
 from benchmarks.depth import Quantizer
 from benchmarks.questions import QUESTIONS
@@ -100,6 +101,7 @@ def test_a_release_records_every_question_into_the_files_that_there_are(monkeypa
     assert set(ran) == QUESTIONS.keys()
     recorded = {row["name"]: row for row in report.read_csv(tmp_path / "recorded.csv")}
     further = {"engine_use", "time_to_quality_mnist_validation_ratios", "recorded"}
+    further |= {"imputation_test_summary"}
     files = {path.stem for path in report.RECORDED.glob("*.csv")}
     assert recorded.keys() == files - further
     assert {row["date"] for row in recorded.values()} == {date.today().isoformat()}
@@ -266,12 +268,78 @@ def test_denoising(out, digits_split, kind):
     assert {row["method"] for row in rows} >= {"kernel PCA", "Wiener filter", "skae", "skae conv"}
 
 
-def test_masked_entries(out):
-    for row in _quick("denoising entries", out):
-        assert row["mse_mean"] == pytest.approx(1, abs=0.15)  # features are standardized
-        best = min(row["mse_mean"], row["mse_pca"])
-        assert row["ratio"] == pytest.approx(row["mse_skae"] / best, rel=1e-3)
-        assert row["mse_skae"] < row["mse_mean"]
+def test_imputation(out):
+    rows, summary = map(report.read_csv, command.main(["imputation", "--quick", "--out", str(out)]))
+    found = _by(rows, "pattern", "table", "method")
+    others = {"mean", "KNN", "PCA", "BayesianRidge"}
+    methods = {*others, "skae", "skae, 500 steps"}
+    assert found.keys() == set(product(imputation.PATTERNS, ("breast_cancer", "wine"), methods))
+    for (*case, method), row in found.items():
+        reference = found[(*case, "BayesianRidge")]
+        assert row["ratio"] == pytest.approx(row["mse"] / reference["mse"], rel=1e-3)
+        assert row["seconds_ratio"] == pytest.approx(
+            row["seconds"] / reference["seconds"], rel=1e-3
+        )
+        assert row["difference"] == pytest.approx(row["roc_auc"] - reference["roc_auc"], abs=1e-4)
+        rivals = others | ({method} if method.startswith("skae") else {"skae"})
+        assert row["lowest"] == (row["mse"] == min(found[(*case, m)]["mse"] for m in rivals))
+        if method != "mean":
+            assert row["mse"] < found[(*case, "mean")]["mse"]
+    assert all(0.8 < found["random", t, "mean"]["mse"] < 1.2 for t in ("breast_cancer", "wine"))
+    of_skae = _by(summary, "pattern", "method")["random", "skae"]
+    ratios = [found["random", table, "skae"]["ratio"] for table in ("breast_cancer", "wine")]
+    assert of_skae["tables"] == 2
+    assert of_skae["ratio"] == pytest.approx(np.mean(ratios), rel=1e-3)
+    assert sum(row["lowest"] for row in summary if row["method"] in {*others, "skae"}) == 3 * 2
+
+
+@pytest.mark.parametrize("pattern", imputation.PATTERNS)
+def test_a_fifth_of_the_entries_is_hidden(pattern, rng):
+    train, X = rng.normal(size=(2000, 7)), rng.normal(size=(5000, 7))
+    is_hidden = imputation.hide(X, pattern, rng, train)
+    assert is_hidden.mean(axis=0) == pytest.approx(np.full(7, 0.2), abs=0.03)
+    is_large = np.quantile(X, 0.9) < X
+    assert is_hidden[is_large].mean() == pytest.approx(
+        0.38 if pattern == "by_value" else 0.2, abs=0.03
+    )
+    if pattern == "blocks":
+        assert set(is_hidden.sum(axis=1)) == {0, 3}
+        n_starts = (is_hidden & ~np.roll(is_hidden, 1, axis=1)).sum(axis=1)
+        assert set(n_starts) == {0, 1}
+
+
+def test_equal_values_are_hidden_with_the_same_probability(rng):
+    X = rng.integers(2, size=(10_000, 1)).astype(float)
+    is_hidden = imputation.hide(X, "by_value", rng, X)
+    assert is_hidden[X == 0].mean() == pytest.approx(0.1, abs=0.02)
+    assert is_hidden[X == 1].mean() == pytest.approx(0.3, abs=0.02)
+
+
+def test_iterated_pca_imputes_samples_about_a_plane(rng):
+    X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8)) + 0.1 * rng.normal(size=(300, 8))
+    mask = rng.random(X.shape) < 0.2
+    given = np.where(mask, np.nan, X)
+    pca = imputation.IteratedPCA(random_state=0).fit(given[:200])
+    filled = pca.transform(given[200:])
+    np.testing.assert_array_equal(filled[~mask[200:]], X[200:][~mask[200:]])
+    error = np.square(filled - X[200:])[mask[200:]].mean()
+    assert error < 0.1 * X.var(axis=0).mean()
+
+
+def test_baselines_of_an_imputation_are_kept_when_skae_changes(tmp_path, monkeypatch):
+    source = datasets.Source(datasets.table_paths()[0])
+
+    def measure(method="mean", timing=None):
+        return imputation._kept(method, "random", source, 1, timing, tmp_path)
+
+    first = measure()
+    monkeypatch.setattr(cells, "_identity", None)  # would see files of skae
+    assert measure(timing="again") == first
+    timed = measure("BayesianRidge")
+    assert measure("BayesianRidge") == timed
+    assert measure("BayesianRidge", "again")["seconds"] != timed["seconds"]
+    monkeypatch.setattr(imputation, "hide", lambda X, *others: X > 0)
+    assert measure()["mse"] != first["mse"]
 
 
 @pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
