@@ -5,7 +5,6 @@ from functools import partial
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae import _parameters
@@ -14,7 +13,7 @@ from skae._compat import Interval, StrOptions, check_sample_weight, fit_context,
 from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Hiding, Ranges
 from skae._data.sources import ArraySource
 from skae._files import unchanged_on_failure
-from skae._frames import check_sparse
+from skae._frames import check_samples
 from skae._images import OptionalImageInput, flatten
 from skae._linear import reduced_rank
 from skae._linear.pca import MAX_FEATURES_OF_SCATTER, pca
@@ -479,14 +478,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     def _validate_target(self, name, X_target, X):
         """Flat targets of the samples of X, and the shape of their images."""
         target, shape = flatten(X_target, name)
-        target = check_array(
-            target,
-            dtype="numeric",
-            accept_sparse="csr",
-            ensure_all_finite="allow-nan",
-            input_name=name,
-        )
-        check_sparse(target, name)
+        target = check_samples(target, name)
         if target.shape[0] != X.shape[0]:
             raise ValueError(
                 f"{name} has {target.shape[0]} samples, but there are {X.shape[0]} corrupted"

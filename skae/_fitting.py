@@ -15,7 +15,7 @@ from skae._data.missing import ConstantFill, FilledSource, complete, fill_of, fi
 from skae._data.sources import measure
 from skae._data.standardizer import Standardizer, check_unit_interval
 from skae._files import shallow_copy
-from skae._frames import check_sparse, string_columns
+from skae._frames import ACCEPTED, check_samples, check_sparse, string_columns
 from skae._model import Model, build_module, prefix_scores, smallest_prefix, weights_of
 from skae._nn.nested_dropout import NestedDropout
 from skae._preparation import Measured, Seeds, prepare
@@ -24,8 +24,6 @@ from skae._training.net import find_device, make_net
 from skae._training.progress import Epochs
 from skae._warnings import warn_caller
 
-# Dtypes, containers and missing values that are accepted, for `check_array`.
-_LENIENT = {"dtype": "numeric", "accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
 _MAX_SEARCHED_COMPONENTS = 128  # trained if n_components is a fraction of the variance
 
 
@@ -68,9 +66,9 @@ class FitMixin:
     def _validated(self, X, **options):
         """X as an array or in CSR format; it is not converted to another dtype."""
         try:
-            samples = validate_data(self, X, **_LENIENT, **options)
+            samples = validate_data(self, X, **ACCEPTED, **options)
             # scikit-learn leaves columns of pandas that are categorical as they are.
-            samples = check_array(samples, **_LENIENT) if samples.dtype.kind == "O" else samples
+            samples = check_array(samples, **ACCEPTED) if samples.dtype.kind == "O" else samples
             check_sparse(samples, "X")
             return samples
         except ValueError as error:
@@ -88,8 +86,7 @@ class FitMixin:
             return None
         X_val = self._to_samples(X_val)
         check_feature_names(self, X_val, reset=False)
-        X_val = check_array(X_val, input_name="X_val", ensure_min_samples=0, **_LENIENT)
-        check_sparse(X_val, "X_val")
+        X_val = check_samples(X_val, "X_val", ensure_min_samples=0)
         if not X_val.shape[0]:
             raise ValueError(
                 "X_val has no samples: give at least one, or None to hold out a validation_fraction"

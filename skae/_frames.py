@@ -3,8 +3,12 @@
 import numpy as np
 import scipy.sparse
 import torch
+from sklearn.utils import check_array
 
 from skae._compat import get_container_adapter, get_feature_names
+
+# Dtypes, containers and missing values that are accepted, for `check_array`.
+ACCEPTED = {"dtype": "numeric", "accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
 
 
 def in_container(X_hat, X, estimator, names):
@@ -75,6 +79,13 @@ def string_columns(X):
         if any(isinstance(value, str) for value in column)
     ]
     return ("column " if len(found) == 1 else "columns ") + _shown(found) if found else ""
+
+
+def check_samples(X, name, **options):
+    """Samples as an array or in CSR format, after scikit-learn's `check_array`."""
+    X = check_array(X, input_name=name, **ACCEPTED, **options)
+    check_sparse(X, name)
+    return X
 
 
 def check_sparse(X, name):

@@ -83,14 +83,13 @@ class Reconstruction(nn.Module):
         total, weight = (sum(parts) for parts in zip(*sums, strict=True))
         # A feature that is never observed has no weight.
         mean = torch.from_numpy((total / np.where(weight > 0, weight, 1)).astype(np.float32))
-        n_samples = sum(len(batch.target) for batch in batches)
 
-        losses = (
-            float(self._mean(mean.to(batch.target).expand_as(batch.target), batch))
-            * len(batch.target)
-            for batch in batches
-        )
-        return sum(losses) / n_samples or 1.0
+        def sums_of(batch):
+            y = batch.target
+            return float(self._mean(mean.to(y).expand_as(y), batch)) * len(y), len(y)
+
+        losses, numbers = zip(*map(sums_of, batches), strict=True)
+        return sum(losses) / sum(numbers) or 1.0
 
     def score(self, loss, reference):
         """Score 1 - loss / reference, which is R² for the squared error."""
