@@ -27,9 +27,9 @@ from skae import DenoisingAutoencoder
 PATTERNS = ("random", "by_value", "blocks")
 FRACTION = 0.2  # of the entries that are missing
 REFERENCE, TREES = "BayesianRidge", "ExtraTrees"  # in IterativeImputer
-SKAE, FAST = "skae", "skae, 500 steps"
+SKAE, FAST = "skae", "skae, 200 steps"
 METHODS = ("mean", "KNN", "PCA", TREES, SKAE, FAST)
-FAST_STEPS, BATCH_SIZE = 500, 128
+FAST_STEPS, BATCH_SIZE = 200, 256
 MOST_FOR_TREES = 2000  # training samples
 LARGE = 1000  # samples: ratios of seconds are those of data sets with more
 N_RANKS, MAX_ITER, TOLERANCE = 16, 200, 1e-6  # of the iterated PCA
@@ -99,14 +99,14 @@ def _imputer(method, seed, epochs, shape):
     """Imputer for a method and for training samples of that shape."""
     given = {"corruption": "masking", "noise_level": 0.25, "random_state": seed}
     n_epochs = max(1, round(FAST_STEPS / (0.9 * shape[0] / BATCH_SIZE)))  # a tenth validates
-    fast = {"hidden_layer_sizes": (128,), "learning_rate_init": 5e-3}
+    fast = {"hidden_layer_sizes": (128,), "learning_rate_init": 1e-2, "batch_size": BATCH_SIZE}
     fast |= {"max_iter": n_epochs if epochs == "auto" else epochs}
     return {
         "mean": SimpleImputer(),
         "KNN": KNNImputer(),
         "PCA": IteratedPCA(random_state=seed),
         REFERENCE: IterativeImputer(random_state=seed),
-        TREES: IterativeImputer(ExtraTreesRegressor(10, random_state=seed), random_state=seed),
+        TREES: IterativeImputer(ExtraTreesRegressor(random_state=seed), random_state=seed),
         SKAE: DenoisingAutoencoder(shape[1], max_iter=epochs, **given),
         FAST: DenoisingAutoencoder(shape[1], **fast, **given),
     }[method]

@@ -12,7 +12,7 @@ import numpy as np
 
 from skae._data.datasets import CorruptedDataset, SampleDataset
 from skae._data.joint_moments import JointMoments
-from skae._data.missing import FilledSource
+from skae._data.missing import ConstantFill, FilledSource
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 from skae._data.splitting import split
@@ -218,6 +218,9 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
         )
 
     def dataset(X, target, positions, part):
+        if hides and isinstance(X, FilledSource):
+            # The corruption fills missing values itself, and their targets do not count.
+            X = FilledSource(X, ConstantFill(standardizer.mean))
         arguments = X, standardizer, measured.target_standardizer, device, positions, target
         if corruption is None:
             return SampleDataset(*arguments)

@@ -6,17 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, Freezer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from skae import AutoencoderTransformer, ConvAutoencoderTransformer, VAETransformer
+from skae import (
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+)
 from skae._data import sources
 from skae._data.datasets import SampleDataset
 from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
+from skae._training import fit as training
 from skae._training.fit import training_settings
 from skae._training.net import Batches, find_device
 from skae._training.optimization import Averaging
@@ -213,6 +220,28 @@ def test_the_best_epoch_is_kept(cancer, learning_rate_init, output_activation):
         estimator.score(X_val)
         >= _fit(X, X_val=X_val, output_activation=output_activation, max_iter=0).score(X_val) - 1e-6
     )
+
+
+@pytest.mark.parametrize("corruption", [None, "gaussian", "masking"])
+def test_a_validation_set_kept_in_memory_gives_the_same_as_one_that_is_read_again(
+    cancer, corruption, monkeypatch
+):
+    X = np.where(np.random.default_rng(0).uniform(size=cancer.shape) < 0.2, np.nan, cancer)
+    n_reads, read = [0], SampleDataset.batches
+
+    def counted(dataset, size=None, rng=None):
+        n_reads[0] += rng is None
+        return read(dataset, size, rng)
+
+    monkeypatch.setattr(SampleDataset, "batches", counted)
+    parameters = {"noise_level": 0.25, "max_iter": 4, "random_state": 0}
+    kept = DenoisingAutoencoder(2, corruption=corruption, **parameters).fit(X)
+    n_kept, n_reads[0] = n_reads[0], 0
+    monkeypatch.setattr(training, "MAX_KEPT_VALUES", 0)
+    again = DenoisingAutoencoder(2, corruption=corruption, **parameters).fit(X)
+    assert n_reads[0] >= n_kept + 4  # each epoch
+    assert again.validation_scores_ == kept.validation_scores_
+    assert_array_equal(again.transform(X), kept.transform(X))
 
 
 def test_an_epoch_in_the_middle_can_be_the_best(cancer):

@@ -21,6 +21,8 @@ from skae._warnings import warn_caller
 SIGN_TEST_Z = 2.0
 # With max_iter="auto", training has about this many gradient steps, and epochs within this range.
 AUTO_STEPS, AUTO_EPOCHS = 3000, (5, 300)
+# A validation set with at most this many values is kept in memory, as the network reads it.
+MAX_KEPT_VALUES = 2**22
 
 
 def count_epochs(max_iter, batch_size, n_samples):
@@ -120,10 +122,8 @@ def fit_net(net, train, validation, *, rng, epochs):
     ConvergenceWarning
         If a loss is no longer finite. Training ends there.
     """
-    batches, held_out = (
-        net.get_iterator(train, training=True),
-        net.get_iterator(validation, training=False),
-    )
+    batches = net.get_iterator(train, training=True)
+    held_out = _kept(net.get_iterator(validation, training=False))
     objective = net.criterion_
     reference = objective.reference(held_out)
     weights = _weights_of(held_out)
@@ -186,6 +186,12 @@ def fit_net(net, train, validation, *, rng, epochs):
 
     net.module_.eval().load_state_dict(best_weights)
     return Curves(loss_curve, validation_scores, baseline_score, best_iter)
+
+
+def _kept(batches):
+    """Batches of a validation set: in memory where it is small, else prepared in each epoch."""
+    n_values = len(batches.dataset) * batches.dataset.source.shape[1]
+    return list(batches) if n_values <= MAX_KEPT_VALUES else batches
 
 
 def _copied_weights(module):
