@@ -15,7 +15,9 @@ import skae
 from benchmarks import report
 from benchmarks.questions import DATA_DIR, JOBS, OUT, QUESTIONS
 
-MODULES = "depth epochs ordered downstream denoising imputation density time_to_quality engine"
+MODULES = (
+    "depth epochs ordered downstream denoising imputation density streams time_to_quality engine"
+)
 for module in MODULES.split():
     import_module(f"benchmarks.{module}")  # makes its questions
 
@@ -49,6 +51,7 @@ RELEASE = (
     f"{BINARIZED} --epochs 30 --label 30_epochs",
     "density samples --dataset mnist --evaluate test",
     "outliers --n-seeds 1",
+    "streams --dataset mnist --threads 1",
     "time_to_quality --dataset mnist --threads 1",
     "engine --dataset mnist --repeats 3 --epochs 4",
 )

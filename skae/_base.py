@@ -8,12 +8,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae import _parameters
 from skae._compat import CallbackSupportMixin, check_sample_weight, fit_context
-from skae._data.sources import FLOATS, ArraySource
+from skae._data.sources import FLOATS
 from skae._data.standardizer import check_unit_interval
+from skae._data.streams import opened, source_of
 from skae._files import FileMixin, unchanged_on_failure
 from skae._fitting import FitMixin
 from skae._frames import as_array, check_order, in_container
 from skae._imputation import ImputationMixin
+from skae._lazy import lazy
 from skae._linear.pca import needs_scatter, pca
 from skae._nn.autoencoder import AutoencoderSpec
 from skae._nn.modes import without_ambient_state
@@ -58,8 +60,8 @@ class BaseAutoencoder(
 
     @hook
     def _to_samples(self, X, *, fitting=False):
-        """Flatten the samples that the user gives, before any validation."""
-        return as_array(X)
+        """Flatten the samples that the user gives, or open a stream, before any validation."""
+        return opened(as_array(X))
 
     @hook
     def _check_parameters(self):
@@ -137,7 +139,8 @@ class BaseAutoencoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data, at least two samples. Some estimators take images, too. NaN stands for
-            a missing value.
+            a missing value. A memory map, a dataset of h5py, an array of zarr or of dask, or a
+            `pyarrow.parquet.ParquetFile` may be larger than memory; all methods take them.
         y : None
             Ignored. It is part of the signature by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -197,6 +200,7 @@ class BaseAutoencoder(
         return self.n_components_
 
     @hook
+    @lazy
     def transform(self, X):
         """Encode X.
 
@@ -208,9 +212,9 @@ class BaseAutoencoder(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), of the dtype of X
-            Latent codes. If epoch 0 of a model that starts as PCA is kept, they equal
-            ``PCA.transform(X)``, in the units of X. Training changes the scale of each component:
-            standardize the codes if a later step depends on their scale.
+            Latent codes, for an array of dask an array of dask. If epoch 0 of a model that starts
+            as PCA is kept, they equal ``PCA.transform(X)``, in the units of X. Training changes the
+            scale of each component: standardize the codes if a later step depends on their scale.
 
         Raises
         ------
@@ -220,6 +224,7 @@ class BaseAutoencoder(
         X = self._validate_samples(X)
         return self._model.encode(X)
 
+    @lazy
     def inverse_transform(self, X):
         """Decode latent codes.
 
@@ -254,6 +259,7 @@ class BaseAutoencoder(
             )
         return self._in_container(self._model.decode(codes), X)
 
+    @lazy
     def reconstruct(self, X):
         """Encode and decode X: ``inverse_transform(transform(X))`` in one pass.
 
@@ -310,6 +316,7 @@ class BaseAutoencoder(
         return float(self._model.r2(X, X, sample_weight=sample_weight)[0])
 
     @hook
+    @lazy
     def score_samples(self, X):
         """Negative mean squared error of the reconstruction of each sample.
 
@@ -373,7 +380,7 @@ class BaseAutoencoder(
 
     def _validate_samples(self, X):
         check_is_fitted(self)
-        return ArraySource(self._validated(self._to_samples(X), reset=False))
+        return source_of(self._validated(self._to_samples(X), reset=False))
 
     def _in_container(self, X_hat, X):
         """Convert reconstructed samples to the form and container of X."""

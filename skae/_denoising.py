@@ -11,7 +11,7 @@ from skae import _parameters
 from skae._base import BaseAutoencoder
 from skae._compat import Interval, StrOptions, check_sample_weight, fit_context, get_feature_names
 from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Hiding, Ranges
-from skae._data.sources import ArraySource
+from skae._data.streams import source_of
 from skae._files import unchanged_on_failure
 from skae._frames import check_samples
 from skae._images import OptionalImageInput, flatten
@@ -655,7 +655,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         X = self._validate_samples(X)
         if X_target is not None:
             target, _ = self._validate_target("X_target", X_target, X)
-            return X, ArraySource(target, X.dtype, "X_target"), None
+            return X, source_of(target, X.dtype, "X_target"), None
         self._check_unpaired()
         return (
             X,

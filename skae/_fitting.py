@@ -11,11 +11,12 @@ from sklearn.utils.validation import validate_data
 
 from skae import _parameters
 from skae._compat import check_feature_names, check_sample_weight, with_callbacks
-from skae._data.missing import ConstantFill, FilledSource, complete, fill_of, filled
+from skae._data.missing import ConstantFill, complete, fill_of, filled
 from skae._data.sources import measure
 from skae._data.standardizer import Standardizer, check_unit_interval
+from skae._data.streams import is_stream
 from skae._files import shallow_copy
-from skae._frames import ACCEPTED, check_samples, check_sparse, string_columns
+from skae._frames import ACCEPTED, check_samples, check_sparse, check_stream, string_columns
 from skae._model import Model, build_module, prefix_scores, smallest_prefix, weights_of
 from skae._nn.nested_dropout import NestedDropout
 from skae._preparation import Measured, Seeds, prepare
@@ -64,7 +65,12 @@ class FitMixin:
         return device, samples, weights
 
     def _validated(self, X, **options):
-        """X as an array or in CSR format; it is not converted to another dtype."""
+        """X as an array, in CSR format or as a stream; it is not converted to another dtype."""
+        if is_stream(X):
+            check_stream(X, options.pop("ensure_min_samples", 1))
+            header = np.empty((0, X.shape[1])) if X.header is None else X.header
+            validate_data(self, header, skip_check_array=True, **options)
+            return X
         try:
             samples = validate_data(self, X, **ACCEPTED, **options)
             # scikit-learn leaves columns of pandas that are categorical as they are.
@@ -149,7 +155,7 @@ class FitMixin:
             names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
             _warn_of_empty_features(moments, names)
             fill, moments = complete(samples.X, moments)
-            samples = samples._replace(X=FilledSource(samples.X, fill))
+            samples = samples._replace(X=samples.X.with_fill(fill))
         target_moments, target_fill = moments, fill
         if samples.target is not None:
             target_moments, _ = measure(samples.target, cross=False)

@@ -6,6 +6,7 @@ import torch
 from sklearn.utils import check_array
 
 from skae._compat import get_container_adapter, get_feature_names
+from skae._data.streams import is_stream
 
 # Dtypes, containers and missing values that are accepted, for `check_array`.
 ACCEPTED = {"dtype": "numeric", "accept_sparse": "csr", "ensure_all_finite": "allow-nan"}
@@ -82,9 +83,26 @@ def string_columns(X):
 
 
 def check_samples(X, name, **options):
-    """Samples as an array or in CSR format, after scikit-learn's `check_array`."""
+    """Samples as an array or in CSR format, after scikit-learn's `check_array`, or as a stream."""
+    if is_stream(X):
+        return check_stream(X, options.get("ensure_min_samples", 1))
     X = check_array(X, input_name=name, **ACCEPTED, **options)
     check_sparse(X, name)
+    return X
+
+
+def check_stream(X, ensure_min_samples):
+    """Refuse a stream of other values than numbers, or of too few samples."""
+    if X.dtype.kind not in "biuf" or len(X.shape) != 2:
+        raise ValueError(
+            f"{X.name} has the dtype {X.dtype} and the shape {X.shape}: give samples of real"
+            " numbers, in two dimensions if they are not images."
+        )
+    if len(X) < ensure_min_samples:
+        raise ValueError(
+            f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of"
+            f" {ensure_min_samples} is required."
+        )
     return X
 
 

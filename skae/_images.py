@@ -5,6 +5,7 @@ import math
 import numpy as np
 from sklearn.utils import check_array
 
+from skae._data.streams import is_stream, opened
 from skae._frames import as_array
 from skae._parameters import check_sizes, conv_network, dense_network
 
@@ -96,7 +97,7 @@ class OptionalImageInput(ImageInput):
 
 def flatten(X, name):
     """Flatten images; the second value is the shape of an image, None for flat samples."""
-    X = as_array(X)
+    X = opened(as_array(X), name)
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     n_dims = len(X.shape)
@@ -109,7 +110,7 @@ def flatten(X, name):
     if n_dims < 3:
         return X, None
     shape = tuple(X.shape[1:])
-    return X.reshape(len(X), math.prod(shape)), shape
+    return X.flat() if is_stream(X) else X.reshape(len(X), math.prod(shape)), shape
 
 
 def _refuse_channels_first(shape):

@@ -12,11 +12,12 @@ import numpy as np
 
 from skae._data.datasets import CorruptedDataset, SampleDataset
 from skae._data.joint_moments import JointMoments
-from skae._data.missing import ConstantFill, FilledSource
+from skae._data.missing import ConstantFill
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 from skae._data.splitting import split
 from skae._data.standardizer import Standardizer
+from skae._data.streams import source_of
 from skae._linear import pca
 
 # Largest validation set of "auto": any further sample lowers the error more as a training sample.
@@ -48,7 +49,7 @@ class Samples(NamedTuple):
 
     Parameters
     ----------
-    X : ArraySource
+    X : ArraySource or StreamSource
         Samples.
     target : ArraySource or None
         What the samples should be reconstructed as. With None, it is the samples themselves.
@@ -68,22 +69,24 @@ class Samples(NamedTuple):
         Samples without weight are left out. Weights are multiplied by a constant if their mean is
         below 1, so that no statistic divides by a number of samples below 1.
         """
+        used = None
         if sample_weight is not None:
-            used = sample_weight > 0
-            if not used.all():
-                X, sample_weight = X[used], sample_weight[used]
-                target = None if target is None else target[used]
+            if not (sample_weight > 0).all():
+                used = sample_weight > 0
+                sample_weight = sample_weight[used]
             sample_weight = sample_weight / min(1.0, sample_weight.mean())
             if (sample_weight == 1).all():
                 sample_weight = None
-        X = ArraySource(X, sample_weight=sample_weight)
-        others = {"X_target": target, "X_val": X_val, "X_val_target": target_val}
+        X = source_of(X, sample_weight=sample_weight, used=used)
+
+        def other(array, name, used=None):
+            return None if array is None else source_of(array, X.dtype, name, used=used)
+
         return cls(
             X,
-            *(
-                None if array is None else ArraySource(array, X.dtype, name)
-                for name, array in others.items()
-            ),
+            other(target, "X_target", used),
+            other(X_val, "X_val"),
+            other(target_val, "X_val_target"),
         )
 
 
@@ -114,7 +117,7 @@ class Measured(NamedTuple):
     @property
     def is_complete(self):
         """Whether no value of X is missing."""
-        return not isinstance(self.samples.X, FilledSource)
+        return self.samples.X.fill is None
 
 
 @dataclass(frozen=True)
@@ -218,9 +221,9 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
         )
 
     def dataset(X, target, positions, part):
-        if hides and isinstance(X, FilledSource):
+        if hides and X.fill is not None:
             # The corruption fills missing values itself, and their targets do not count.
-            X = FilledSource(X, ConstantFill(standardizer.mean))
+            X = X.with_fill(ConstantFill(standardizer.mean))
         arguments = X, standardizer, measured.target_standardizer, device, positions, target
         if corruption is None:
             return SampleDataset(*arguments)

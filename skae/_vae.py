@@ -13,6 +13,7 @@ from skae._base import BaseAutoencoder
 from skae._compat import Interval, StrOptions, check_sample_weight
 from skae._data.datasets import Batch
 from skae._images import OptionalImageInput
+from skae._lazy import lazy
 from skae._likelihoods import LIKELIHOODS
 from skae._likelihoods.gaussian import MIN_NOISE_VARIANCE
 from skae._nn.objectives import expected_losses, importance_weighted_bound
@@ -432,13 +433,12 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     def _describe(self, data):
         """Count active components, and warn of a degenerate density or a collapsed posterior."""
         X, module, likelihood = (
-            data.linear.source.to_array(),
+            data.linear.source,
             self._model.module,
             self._model.spec.likelihood,
         )
         kl = self._model.apply(lambda module, u: module.inference(u).kl(), X)
-        weights = data.linear.source.sample_weight
-        self.kl_per_component_ = np.average(kl.astype(np.float64), axis=0, weights=weights)
+        self.kl_per_component_ = np.average(kl.astype(np.float64), axis=0, weights=X.sample_weight)
         n_active = _count_active(self.kl_per_component_)
         if likelihood.is_degenerate(module):
             warn_caller(
@@ -549,6 +549,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             sample_weight = check_sample_weight(sample_weight, scores, ensure_non_negative=True)
         return float(np.average(scores, weights=sample_weight))
 
+    @lazy
     def score_samples(self, X, *, n_importance_samples=None):
         r"""Evidence lower bound (ELBO) of each sample; low values mean anomalous samples.
 

@@ -272,7 +272,7 @@ def test_imputation(out):
     rows, summary = map(report.read_csv, command.main(["imputation", "--quick", "--out", str(out)]))
     found = _by(rows, "pattern", "table", "method")
     others = {"mean", "KNN", "PCA", "BayesianRidge"}
-    methods = {*others, "skae", "skae, 500 steps"}
+    methods = {*others, "skae", "skae, 200 steps"}
     assert found.keys() == set(product(imputation.PATTERNS, ("breast_cancer", "wine"), methods))
     for (*case, method), row in found.items():
         reference = found[(*case, "BayesianRidge")]

@@ -39,9 +39,9 @@ from skae import (
     ReconstructionDisplay,
     VAETransformer,
     _fitting,
-    _preparation,
     reconstruction_score,
 )
+from skae._data import streams
 from skae._data.sources import ArraySource
 from skae._nn.vae import PCADensity
 
@@ -866,7 +866,7 @@ class FirstStep(Callback):
 def test_x_is_validated_and_then_read_once_before_the_first_step(cls, ordered, rng, monkeypatch):
     X = rng.normal(size=(8000, 16))
     CountingSource.counts.clear()
-    monkeypatch.setattr(_preparation, "ArraySource", CountingSource)
+    monkeypatch.setattr(streams, "ArraySource", CountingSource)
     first = FirstStep()
     _make(cls, max_iter=1, ordered=ordered, skorch_callbacks=[first]).fit(X)
     assert first.n_reads.min() == 1

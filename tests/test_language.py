@@ -27,7 +27,7 @@ WARNERS = {"warn", "warn_caller"}
 
 # A pattern of what is not written, and what is written in its place.
 INSTEAD = {
-    r"\brows?\b(?! (and|or) columns?)(?! of (an? )?(array|DataFrame|matrix|images|figures))": "sam"
+    r"\brows?\b(?! (and|or) columns?|\sgroups?)(?! of (an? )?(array|DataFrame|matrix|images|figures))": "sam"
     "ple",
     r"\bdamag\w*": "corruption, corrupted, noisy; of a file: corrupt",
     r"\b(a|the|same|this|that|what|each|whose) share\b|\bshares? of\b": "fraction, proportion",

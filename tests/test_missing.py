@@ -25,7 +25,7 @@ from skae import (
     reconstruction_score,
 )
 from skae._data import missing
-from skae._data.missing import FactorFill, FilledSource, GaussianFill, complete
+from skae._data.missing import FactorFill, GaussianFill, complete
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource, measure
 
@@ -496,7 +496,7 @@ def test_a_sparse_matrix_with_nan_is_refused_with_its_column(name, table):
 def test_a_filled_source_is_the_source_with_values_in_the_gaps(table):
     incomplete = table[1]
     fill = missing.ConstantFill(np.arange(30.0))
-    source = FilledSource(ArraySource(incomplete), fill)
+    source = ArraySource(incomplete).with_fill(fill)
     expected = np.where(np.isnan(incomplete), np.arange(30.0), incomplete)
     np.testing.assert_array_equal(source.to_array(), expected)
     np.testing.assert_array_equal(source.take(np.array([5, 3])), expected[[5, 3]])

@@ -10,7 +10,6 @@ import numpy as np
 import scipy.linalg
 
 from skae._data.moments import MAX_FEATURES_OF_SCATTER, Moments, one_blas_thread
-from skae._data.sources import ArraySource
 
 # Iterations of the EM algorithm. More would fit better, and predict worse on few samples.
 _N_ITERATIONS = 5
@@ -207,32 +206,9 @@ def _correlation(covariance):
     return std, correlation
 
 
-class FilledSource(ArraySource):
-    """Samples of another source, with values in the place of missing ones.
-
-    Parameters
-    ----------
-    source : ArraySource
-        Samples, in which NaN stands for missing values.
-    fill : callable
-        Fill of missing values.
-    """
-
-    def __init__(self, source, fill):
-        vars(self).update(vars(source))
-        self.fill = fill
-
-    def observed(self, positions):
-        """Whether each value of the samples at some positions is observed."""
-        return ~np.isnan(super()._convert(self._X[positions]))
-
-    def _convert(self, part):
-        return self.fill(super()._convert(part))
-
-
 def filled(source, moments, fill):
     """Source with filled values, if any is missing according to its moments."""
-    return source if moments.is_complete else FilledSource(source, fill)
+    return source if moments.is_complete else source.with_fill(fill)
 
 
 def complete(source, moments):
@@ -265,7 +241,7 @@ def complete(source, moments):
     mean, variances = moments.mean, moments.squares / weight
     fill = ConstantFill(mean)
     if len(mean) > MAX_FEATURES_OF_SCATTER:
-        completed = Moments.of(FilledSource(source, fill).chunks(), cross=False)
+        completed = Moments.of(source.with_fill(fill).chunks(), cross=False)
     else:
         model = GaussianFill if len(mean) <= MAX_FEATURES_OF_COVARIANCE else FactorFill
         covariance = np.diag(variances)

@@ -1,7 +1,8 @@
 """Sources: samples that are read a chunk or a batch at a time.
 
 A source has a `shape`, a length and the floating-point `dtype` in which its samples are computed.
-Its samples are read by
+Where values are missing, it has a `fill`, which puts others in their place as it reads them; see
+:mod:`skae._data.missing`. Its samples are read by
 
 - ``chunks(size)``: pairs of consecutive samples, in order and each once, and their weights; they
   must not be modified;
@@ -11,11 +12,13 @@ Its samples are read by
 - ``take(positions)``: the samples at these positions. Like the samples of batches, they are a new
   array, which may be modified;
 - ``weights(index)``: weights of the samples at an index, None where all have the weight 1;
-- ``observed(positions)``: whether each value is observed, None where none is missing;
+- ``observed(positions)``: whether each value is observed, None where there is no `fill`;
+- ``with_fill(fill)``: the same source with a fill;
 - ``range()``: the smallest and the largest value that is observed;
 - ``to_array()``: all samples in one array, for a solver that needs them at once.
 """
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -57,13 +60,22 @@ class ArraySource:
         If float64 does not represent an integer of X.
     """
 
+    is_streamed = False
+
     def __init__(self, X, dtype=None, name="X", sample_weight=None):
         self._X = X
         self._name = name
         self.sample_weight = sample_weight
         self.shape = X.shape
         self.dtype = np.dtype(dtype or (X.dtype if X.dtype in FLOATS else FLOATS[0]))
-        self._check_integers()  # once, not at each batch
+        self.fill = None
+        if not self.is_streamed:
+            check_integers(X, name)  # once, not at each batch
+
+    def with_fill(self, fill):
+        other = copy(self)
+        other.fill = fill
+        return other
 
     def __len__(self):
         return self.shape[0]
@@ -81,28 +93,20 @@ class ArraySource:
 
     def batches(self, size=None, rng=None, positions=None):
         size = size or chunk_size(self.shape[1])
-        positions = np.arange(len(self)) if positions is None else positions
-        order = positions if rng is None else rng.permutation(positions)
+        order = np.arange(len(self)) if positions is None else positions
+        if rng is not None:
+            order = self._shuffled(order, rng)
         for batch in gen_batches(len(order), size):
             yield order[batch], self.take(order[batch])
 
     def take(self, positions):
-        # `X.take` would first copy all of X where it is not C-contiguous.
-        if self.is_sparse:
-            part = self._X[positions]
-        elif self._X.flags.c_contiguous:
-            part = self._X.take(positions, axis=0)
-        elif self._X.flags.f_contiguous:
-            part = np.ascontiguousarray(self._X.T.take(positions, axis=1).T)
-        else:
-            part = np.ascontiguousarray(self._X[positions])
-        return self._convert(part)
+        return self._convert(self._gather(positions))
 
     def weights(self, index):
         return None if self.sample_weight is None else self.sample_weight[index]
 
     def observed(self, positions):
-        return None
+        return None if self.fill is None else ~np.isnan(self._as_floats(self._gather(positions)))
 
     def range(self):
         if self.is_sparse or self._X.dtype.kind != "f":
@@ -120,23 +124,44 @@ class ArraySource:
             X.sum_duplicates()
         return X
 
+    def _shuffled(self, positions, rng):
+        """Positions in random order."""
+        return rng.permutation(positions)
+
+    def _gather(self, positions):
+        """Copy samples at some positions, not yet converted."""
+        # `X.take` would first copy all of X where it is not C-contiguous.
+        if self.is_sparse:
+            return self._X[positions]
+        if self._X.flags.c_contiguous:
+            return self._X.take(positions, axis=0)
+        if self._X.flags.f_contiguous:
+            return np.ascontiguousarray(self._X.T.take(positions, axis=1).T)
+        return np.ascontiguousarray(self._X[positions])
+
     def _convert(self, part):
+        """Samples as a dense array of `dtype` without missing values, if there is a fill."""
+        part = self._as_floats(part)
+        return part if self.fill is None else self.fill(part)
+
+    def _as_floats(self, part):
         """Samples as a dense array of `dtype`, which is a copy where they have to be converted."""
         return np.asarray(part.toarray() if self.is_sparse else part).astype(self.dtype, copy=False)
 
-    def _check_integers(self):
-        if self._X.dtype.kind not in "iu" or self._X.dtype.itemsize < 8:
-            return
-        low, high = self.range()
-        if high > _LARGEST_INTEGER or low < -_LARGEST_INTEGER:
-            is_high = high > _LARGEST_INTEGER
-            position = self._X.argmax() if is_high else self._X.argmin()
-            raise ValueError(
-                f"{self._name} has the integer {high if is_high else low} in column"
-                f" {position % self.shape[1]}, but float64 represents every integer only up to"
-                f" {_LARGEST_INTEGER}: subtract an offset, or convert {self._name} to float64 to"
-                " round it."
-            )
+
+def check_integers(X, name):
+    """Raise an error if X has an integer that float64 does not represent."""
+    if X.dtype.kind not in "iu" or X.dtype.itemsize < 8:
+        return
+    low, high = X.min(), X.max()
+    if high > _LARGEST_INTEGER or low < -_LARGEST_INTEGER:
+        is_high = high > _LARGEST_INTEGER
+        position = X.argmax() if is_high else X.argmin()
+        raise ValueError(
+            f"{name} has the integer {high if is_high else low} in column"
+            f" {position % X.shape[1]}, but float64 represents every integer only up to"
+            f" {_LARGEST_INTEGER}: subtract an offset, or convert {name} to float64 to round it."
+        )
 
 
 def measure(source, *, cross, hashed=False):

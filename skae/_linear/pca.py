@@ -1,5 +1,6 @@
 """Principal components, which are the linear model at the start of training."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,11 @@ from sklearn.decomposition import PCA
 from sklearn.utils.extmath import svd_flip
 
 from skae._data.moments import MAX_FEATURES_OF_SCATTER, one_blas_thread
+
+# Streams with at most this many values are decomposed in memory, where there is no scatter matrix.
+MAX_VALUES_IN_MEMORY = 2**24
+# Of the subspace iteration: passes over the samples, and directions beyond the rank.
+_N_PASSES, _N_OVERSAMPLES = 6, 10
 
 
 @dataclass(frozen=True)
@@ -113,11 +119,16 @@ def principal_components(samples, n_components):
     if samples.moments.scatter is None:
         if not samples.moments.squares.any():  # scikit-learn would divide by a variance of zero
             return np.zeros((rank, n_features)), np.zeros(rank), 0.0
-        if samples.source.sample_weight is None:
+        if samples.source.is_streamed and math.prod(samples.source.shape) > MAX_VALUES_IN_MEMORY:
+            components, values = _iterated(samples, rank)
+            total = samples.moments.squares.sum() / samples.standardizer.scale**2
+            total /= samples.moments.weight - 1
+        elif samples.source.sample_weight is None:
             pca = PCA(rank, random_state=samples.seed).fit(_to_decompose(samples, rank))
             components, values = _that_vary(pca.components_, pca.explained_variance_)
             return components, values, pca.noise_variance_
-        components, values, total = _weighted(samples, rank)
+        else:
+            components, values, total = _weighted(samples, rank)
     else:
         scale, weight = samples.standardizer.scale, samples.moments.weight
         covariance = samples.moments.scatter / (scale**2 * (weight - 1))
@@ -132,6 +143,34 @@ def _that_vary(components, values):
     """Set components without variance to zero: they would be arbitrary directions."""
     rounding = components.shape[1] * np.finfo(np.float64).eps * values[0]
     return np.where((values > rounding)[:, None], components, 0), values
+
+
+def _iterated(samples, rank):
+    """Components and variances of samples that are read in several passes.
+
+    Subspace iteration [1]_ needs one pass for each power of the covariance matrix.
+
+    References
+    ----------
+    .. [1] Halko, N., Martinsson, P.-G. and Tropp, J. A. "Finding Structure with Randomness".
+       SIAM Review 53, 217-288, 2011. :doi:`10.1137/090771806`
+    """
+    n_features = samples.source.shape[1]
+    width = min(rank + _N_OVERSAMPLES, *samples.source.shape)
+    Q = np.random.default_rng(samples.seed).standard_normal((n_features, width))
+    for _ in range(_N_PASSES):
+        Q = np.linalg.qr(Q).Q
+        product = np.zeros_like(Q)
+        for X, weights in samples.source.chunks():
+            U = samples.standardizer.transform(X.astype(np.float64))
+            projected = U @ Q
+            product += U.T @ (projected if weights is None else projected * weights[:, None])
+        Q, product = product, Q
+    # `product` is the orthonormal basis, and Q what the scatter matrix maps it to.
+    values, vectors = scipy.linalg.eigh(product.T @ Q)
+    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
+    components = svd_flip(None, (product @ vectors).T.copy(), u_based_decision=False)[1]
+    return components, values.clip(min=0) / (samples.moments.weight - 1)
 
 
 def _weighted(samples, rank):

@@ -189,9 +189,14 @@ def fit_net(net, train, validation, *, rng, epochs):
 
 
 def _kept(batches):
-    """Batches of a validation set: in memory where it is small, else prepared in each epoch."""
-    n_values = len(batches.dataset) * batches.dataset.source.shape[1]
-    return list(batches) if n_values <= MAX_KEPT_VALUES else batches
+    """Batches of a validation set: in memory where it is small, else prepared in each epoch.
+
+    Samples from all over a stream are kept, too: each epoch would have to read all of it.
+    """
+    dataset = batches.dataset
+    is_small = len(dataset) * dataset.source.shape[1] <= MAX_KEPT_VALUES
+    is_scattered = dataset.source.is_streamed and dataset.positions is not None
+    return list(batches) if is_small or is_scattered else batches
 
 
 def _copied_weights(module):
