@@ -27,8 +27,8 @@ WARNERS = {"warn", "warn_caller"}
 
 # A pattern of what is not written, and what is written in its place.
 INSTEAD = {
-    r"\brows?\b(?! (and|or) columns?|\sgroups?)(?! of (an? )?(array|DataFrame|matrix|images|figures))": "sam"
-    "ple",
+    r"\brows?\b(?!\s(groups?|(and|or) columns?))"
+    r"(?! of (an? )?(array|DataFrame|matrix|images|figures))": "sample",
     r"\bdamag\w*": "corruption, corrupted, noisy; of a file: corrupt",
     r"\b(a|the|same|this|that|what|each|whose) share\b|\bshares? of\b": "fraction, proportion",
     r"\b(is|are|be|been|was|were) judged\b|\bjudges\b": "is validated on, selects",
