@@ -369,3 +369,9 @@ def test_a_stream_that_is_shorter_than_it_says(X, tmp_path, monkeypatch):
     _assert_refused(
         _memory_mapped(X, tmp_path), r"array of shape \(3, 6\) for its samples 147 to 153"
     )
+
+
+def test_a_file_of_h5py_instead_of_its_dataset(X, tmp_path):
+    file = _h5py(X, tmp_path).file
+    with pytest.raises((TypeError, ValueError)):
+        AutoencoderTransformer(2).fit(file)

@@ -187,7 +187,8 @@ def opened(X, name="X"):
     """
     library = _library(X)
     is_large = isinstance(X, np.memmap) and X.nbytes > MIN_STREAMED_BYTES
-    if (is_large and X.ndim > 1) or (library in ("h5py", "zarr") and len(X.shape) > 1):
+    is_stored = library in ("h5py", "zarr") and hasattr(X, "shape")  # a group has no shape
+    if (is_large or is_stored) and len(X.shape) > 1:
         return ArrayStream(X, name)
     if library == "pyarrow" and hasattr(X, "read_row_groups"):
         return ParquetStream(X, name)
