@@ -19,7 +19,22 @@ MIN_STREAMED_BYTES = 2**28
 _WINDOW, _N_KEPT = 8, 12
 
 
-class ArrayStream:
+class Stream:
+    """Base class of streams."""
+
+    header = None  # names of the features, in a container that scikit-learn knows
+
+    def __len__(self):
+        return self.shape[0]
+
+    def flat(self):
+        """The same samples, each as a vector."""
+        other = copy(self)
+        other.shape = len(self), int(np.prod(self.shape[1:]))
+        return other
+
+
+class ArrayStream(Stream):
     """Samples of a memory map, or of an array of h5py or zarr.
 
     Parameters
@@ -31,8 +46,6 @@ class ArrayStream:
         Name in error messages.
     """
 
-    header = None  # names of the features, in a container that scikit-learn knows
-
     def __init__(self, X, name):
         self._X = X
         self.name = name
@@ -42,21 +55,12 @@ class ArrayStream:
         least = chunk_size(int(np.prod(self.shape[1:])))
         self.lengths = _lengths(self.shape[0], -(-least // stored) * stored)
 
-    def __len__(self):
-        return self.shape[0]
-
-    def flat(self):
-        """The same samples, each as a vector."""
-        other = copy(self)
-        other.shape = len(self), int(np.prod(self.shape[1:]))
-        return other
-
     def read(self, start, stop):
         part = np.asarray(self._X[start:stop])
         return np.array(part.reshape(len(part), -1))  # read all of it now
 
 
-class ParquetStream:
+class ParquetStream(Stream):
     """Samples of a Parquet file, of columns of numbers or one column of lists of equal length.
 
     Parameters
@@ -89,19 +93,13 @@ class ParquetStream:
         # Integers that may be missing are floats in numpy.
         is_single = all(kind in (pa.float32(), pa.float16()) for kind in types)
         self.dtype = np.dtype(np.float32 if is_single else np.float64)
-        self.header = None if self._lists else schema.empty_table()
+        if not self._lists:
+            self.header = schema.empty_table()
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         n_features = schema[0].type.list_size if self._lists else len(schema)
         self.shape = sum(groups), n_features
         self._groups = np.append(0, np.cumsum(groups))
         self.lengths = _joined(groups, chunk_size(n_features))
-
-    def __len__(self):
-        return self.shape[0]
-
-    def flat(self):
-        """The same samples, which are vectors already."""
-        return self
 
     def read(self, start, stop):
         import pyarrow as pa
@@ -118,7 +116,7 @@ class ParquetStream:
         return part
 
 
-class DaskStream:
+class DaskStream(Stream):
     """Samples of an array or a DataFrame of dask, of which blocks are computed as they are needed.
 
     Parameters
@@ -133,8 +131,6 @@ class DaskStream:
     ValueError
         If the number of samples is not known, or features are in different blocks.
     """
-
-    header = None
 
     def __init__(self, X, name):
         if hasattr(X, "to_dask_array"):
@@ -155,15 +151,6 @@ class DaskStream:
         self.name = name
         self.shape, self.dtype = X.shape, X.dtype
         self.lengths = _joined(X.chunks[0], chunk_size(int(np.prod(X.shape[1:]))))
-
-    def __len__(self):
-        return self.shape[0]
-
-    def flat(self):
-        """The same samples, each as a vector."""
-        other = copy(self)
-        other.shape = len(self), int(np.prod(self.shape[1:]))
-        return other
 
     def read(self, start, stop):
         part = np.asarray(self._X[start:stop].compute())
@@ -197,7 +184,7 @@ def opened(X, name="X"):
 
 def is_stream(X):
     """Whether X is a stream."""
-    return isinstance(X, ArrayStream | DaskStream | ParquetStream)
+    return isinstance(X, Stream)
 
 
 def _library(X):
@@ -215,7 +202,7 @@ class StreamSource(ArraySource):
 
     Parameters
     ----------
-    X : ArrayStream, DaskStream or ParquetStream
+    X : Stream
         Samples.
     dtype, name, sample_weight
         See :class:`skae._data.sources.ArraySource`.
