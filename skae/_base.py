@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae import _parameters
 from skae._compat import CallbackSupportMixin, check_sample_weight, fit_context
+from skae._data.group import joined
 from skae._data.sources import FLOATS
 from skae._data.standardizer import check_unit_interval
 from skae._data.streams import opened, source_of
@@ -171,10 +172,10 @@ class BaseAutoencoder(
             If a fraction as `n_components` is not reached, a VAE is degenerate or collapsed, or a
             feature has no value.
         """
-        with unchanged_on_failure(self), without_ambient_state():
+        with unchanged_on_failure(self), without_ambient_state(), joined() as group:
             device, samples, weights = self._validate(X, sample_weight)
             X_val = self._validate_validation_set(X_val, samples)
-            samples = Samples.of(samples, X_val=X_val, sample_weight=weights)
+            samples = Samples.of(samples, X_val=X_val, sample_weight=weights, group=group)
             self._fit(samples, device, X, X if y is None else y, sample_weight=sample_weight)
         return self
 

@@ -11,6 +11,7 @@ from skae import _parameters
 from skae._base import BaseAutoencoder
 from skae._compat import Interval, StrOptions, check_sample_weight, fit_context, get_feature_names
 from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Hiding, Ranges
+from skae._data.group import joined
 from skae._data.streams import source_of
 from skae._files import unchanged_on_failure
 from skae._frames import check_samples
@@ -440,12 +441,12 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         UserWarning
             If a fraction given as `n_components` is not reached, or a feature has no value.
         """
-        with unchanged_on_failure(self), without_ambient_state():
+        with unchanged_on_failure(self), without_ambient_state(), joined() as group:
             self._is_paired = X_target is not None
             device, given, weights = self._validate(X, sample_weight)
             X_val = self._validate_validation_set(X_val, given)
             target, target_val = self._validate_targets(given, X_target, X_val, X_val_target)
-            samples = Samples.of(given, target, X_val, target_val, weights)
+            samples = Samples.of(given, target, X_val, target_val, weights, group)
             if y is None:
                 y = X_target if self._is_paired else X
             self._fit(samples, device, X, y, sample_weight=sample_weight, X_target=X_target)
@@ -527,7 +528,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             super()._start(module, data)
         elif data.joint[0].scatter is None:
             encoder = pca(data.linear, self.n_components_).encoder
-            module.start_at(reduced_rank.regression_on_codes(encoder, data.pairs(data.train)))
+            pairs, group = data.pairs(data.train), data.train.source.group
+            module.start_at(reduced_rank.regression_on_codes(encoder, pairs, group))
         else:
             standardizers = data.standardizer, data.target_standardizer
             joint = (part.standardized(*standardizers) for part in data.joint)

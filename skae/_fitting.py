@@ -1,6 +1,7 @@
 """Steps of a fit: measure, prepare, start, train and publish, in terms of the hooks."""
 
 import warnings
+import zlib
 from functools import partial
 from numbers import Integral, Real
 
@@ -114,20 +115,22 @@ class FitMixin:
         """
         metadata = {name: value for name, value in metadata.items() if value is not None}
         callback_kwargs = {"estimator": self, "X": X, "y": y, "metadata": metadata or None}
+        group = samples.X.group
         self._seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        self._match(group)
         measured = self._measure(samples)
         self.mean_ = measured.moments.mean.copy()
-        self.n_components_ = self._resolve_n_components(len(samples.X))
+        self.n_components_ = self._resolve_n_components(samples.X.n_samples)
         data = prepare(
             measured,
             self._make_corruption(measured),
             validation_fraction=self.validation_fraction,
             n_components=self.n_components_,
             is_anchored=self.init == "pca",
-            seeds=self._seeds,
+            seeds=self._seeds.of_process(group.rank),
             device=device,
         )
-        n_epochs = count_epochs(self.max_iter, self.batch_size, len(data.train))
+        n_epochs = count_epochs(self.max_iter, self.batch_size, data.train.n_samples)
         context = self._init_callback_context(max_subtasks=n_epochs).call_on_fit_task_begin(
             **callback_kwargs
         )
@@ -136,15 +139,37 @@ class FitMixin:
         epochs = Epochs(context, callback_kwargs, partial(self._fitted_by, spec, data))
         rng = torch.Generator(device).manual_seed(data.seeds.noise)
         curves = fit_net(net, data.train, data.validation, rng=rng, epochs=epochs)
+        _check_equal(net.module_, group)
         self._publish(spec, data, net, curves)
         context.call_on_fit_task_end(**callback_kwargs, reconstruction_attributes={})
+
+    def _match(self, group):
+        """Refuse parameters that differ between the processes of a group; share the first's seed.
+
+        Parameters that are objects, such as callbacks, are not compared.
+        """
+        own = {"random_state", "device", "skorch_callbacks", "verbose"}
+        parameters = {
+            name: repr(value)
+            for name, value in self.get_params(deep=False).items()
+            if name not in own and not hasattr(value, "__dict__")
+        }
+        seeds, others = zip(*group.gather((self._seed, parameters)), strict=True)
+        self._seed = seeds[0]
+        for rank, other in enumerate(others):
+            if other != others[0]:
+                names = [name for name in other if other[name] != others[0].get(name)]
+                raise ValueError(
+                    f"The parameters {', '.join(names)} of process {rank} differ from those of"
+                    " process 0: give all processes the same."
+                )
 
     def _measure(self, samples):
         """Measure samples in a :class:`Measured`, and check a validation set against it."""
         n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
         moments, hashes = measure(
             samples.X,
-            cross=self._uses_scatter(*samples.X.shape, n_outputs),
+            cross=self._uses_scatter(samples.X.n_samples, samples.X.shape[1], n_outputs),
             hashed=samples.X_val is None and self.validation_fraction is not None,
         )
         # First of all, refuse values that are too large to compute with.
@@ -235,6 +260,7 @@ class FitMixin:
                     module.eval(), data.samples_that_vary[1], self.n_components, self.n_components_
                 )
                 module.latent.nested_dropout = NestedDropout(self.n_components_, length).to(device)
+        data.train.group.broadcast(list(module.state_dict().values()))
         return module
 
     def _make_net(self, module, spec, data, device):
@@ -244,10 +270,11 @@ class FitMixin:
             alpha=self.alpha,
             batch_size=self.batch_size,
             max_iter=self.max_iter,
-            n_samples=len(data.train),
+            n_samples=data.train.n_samples,
             skorch_callbacks=self.skorch_callbacks,
-            verbose=self.verbose,
+            verbose=0 if data.train.group.rank else self.verbose,
             rng=np.random.default_rng(data.seeds.batches),
+            group=data.train.group,
         )
         return make_net(
             module,
@@ -312,6 +339,17 @@ class FitMixin:
             f"n_components={self.n_components!r} is not reached: the R² on the {name} set is"
             f" {reached:.4f} with all {longest} components, which are kept. Give a smaller"
             " fraction, or an int."
+        )
+
+
+def _check_equal(module, group):
+    """Raise an error if the processes of a group do not have the same weights."""
+    sums = group.gather([zlib.crc32(weight) for weight in weights_of(module).values()])
+    different = [rank for rank, its_sums in enumerate(sums) if its_sums != sums[0]]
+    if different:
+        raise RuntimeError(
+            f"The weights of the processes {different} differ from those of process 0: choose an"
+            " optimizer and skorch_callbacks that depend on nothing but the gradients."
         )
 
 

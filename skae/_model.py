@@ -296,15 +296,23 @@ def weights_of(module):
 
 
 def prefix_scores(module, dataset, lengths):
-    """R² of the reconstruction of a dataset from the first components, for each of the lengths."""
+    """R² of the reconstruction of a dataset from the first components, for each of the lengths.
+
+    It is that of the samples of all processes of the group of the dataset.
+    """
     sums = ErrorSums(len(lengths))
     with without_ambient_state(), torch.inference_mode():
         for u, target, *others in dataset.batches():
             z = module.encode(u)
             decoded = (_decode_prefix(length, module, z).numpy(force=True) for length in lengths)
-            weight, observed = (None if part is None else part.numpy(force=True) for part in others)
+            weight, observed = (
+                None if part is None else part.numpy(force=True) for part in others[:2]
+            )
             sums.add(target.numpy(force=True), decoded, weight, observed)
-    return sums.scores()
+    parts = dataset.group.gather(sums)
+    for part in parts[1:]:
+        parts[0].merge(part)
+    return parts[0].scores()
 
 
 def smallest_prefix(module, dataset, score, longest):

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from skae._data.datasets import CorruptedDataset, SampleDataset
-from skae._data.joint_moments import JointMoments
+from skae._data.group import SINGLE
+from skae._data.joint_moments import JointMoments, merged
 from skae._data.missing import ConstantFill
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
@@ -43,6 +44,13 @@ class Seeds(NamedTuple):
     def spawn(cls, seed):
         return cls(*map(int, np.random.SeedSequence(seed).generate_state(len(cls._fields))))
 
+    def of_process(self, rank):
+        """Seeds of a process that fits with others: its own where random numbers are of samples."""
+        if rank == 0:
+            return self
+        own = Seeds.spawn([*self, rank])
+        return own._replace(weights=self.weights, draws=self.draws, solver=self.solver)
+
 
 class Samples(NamedTuple):
     """Validated samples, as sources.
@@ -63,24 +71,30 @@ class Samples(NamedTuple):
     target_val: ArraySource | None
 
     @classmethod
-    def of(cls, X, target=None, X_val=None, target_val=None, sample_weight=None):
+    def of(cls, X, target=None, X_val=None, target_val=None, sample_weight=None, group=SINGLE):
         """Sources of arrays, read in the dtype in which X is.
 
         Samples without weight are left out. Weights are multiplied by a constant if their mean is
         below 1, so that no statistic divides by a number of samples below 1.
         """
+        sample_weight, X_val, target_val = _matched(
+            group, X, target, X_val, target_val, sample_weight
+        )
         used = None
         if sample_weight is not None:
             if not (sample_weight > 0).all():
                 used = sample_weight > 0
                 sample_weight = sample_weight[used]
-            sample_weight = sample_weight / min(1.0, sample_weight.mean())
-            if (sample_weight == 1).all():
+            mean = group.sum(sample_weight.sum()) / group.sum(len(sample_weight))
+            sample_weight = sample_weight / min(1.0, mean)
+            if all(group.gather(bool((sample_weight == 1).all()))):
                 sample_weight = None
-        X = source_of(X, sample_weight=sample_weight, used=used)
+        X = source_of(X, sample_weight=sample_weight, used=used).of_group(group)
 
         def other(array, name, used=None):
-            return None if array is None else source_of(array, X.dtype, name, used=used)
+            if array is None:
+                return None
+            return source_of(array, X.dtype, name, used=used).of_group(group)
 
         return cls(
             X,
@@ -160,12 +174,17 @@ class TrainingData:
         They are the validation set, or training samples where all targets of the validation set
         are equal: R² is undefined without variance.
         """
-        first = None
+        first, varies = None, False
         for batch in self.validation.batches():
-            target = batch.target
+            target = batch.target.numpy(force=True)
             first = target[0] if first is None else first
-            if (target != first).any():
-                return "validation", self.validation
+            varies = bool((target != first).any())
+            if varies:
+                break
+        firsts, vary = zip(*self.validation.group.gather((first, varies)), strict=True)
+        firsts = [first for first in firsts if first is not None]
+        if any(vary) or any((first != firsts[0]).any() for first in firsts):
+            return "validation", self.validation
         return "training", self.described
 
     @staticmethod
@@ -230,7 +249,8 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
         return CorruptedDataset(*arguments, corruption=corruption, seed=[seeds.corruption, part])
 
     n = len(samples.X)
-    n_described = max(2, min(n, _MAX_DESCRIBED_CODES // n_components))
+    most = math.ceil(_MAX_DESCRIBED_CODES // n_components * n / samples.X.n_samples)
+    n_described = max(2, min(n, most))
     train = dataset(samples.X, samples.target, trained_on, 0)
     if samples.X_val is None:
         validation = dataset(samples.X, samples.target, held_out, 1)
@@ -260,13 +280,57 @@ def _split(samples, hashes, validation_fraction, seed):
     """Positions of the validation set and of the training samples; None stands for all samples."""
     if hashes is None:
         return None, None
-    n = len(samples.X)
+    n, group = len(samples.X), samples.X.group
     fraction, most = (
-        (0.1, _MAX_AUTO_VALIDATION)
+        (0.1, math.ceil(_MAX_AUTO_VALIDATION * n / samples.X.n_samples))
         if validation_fraction == "auto"
         else (validation_fraction, n - 1)
     )
-    return split(hashes, min(most, math.ceil(fraction * n)), np.random.default_rng(seed))
+    held_out, trained_on = split(
+        hashes, min(most, math.ceil(fraction * n)), np.random.default_rng(seed)
+    )
+    if group.size == 1:
+        return held_out, trained_on
+    # Copies of what another process holds out are held out, too, unless nothing would be left.
+    is_copy = np.isin(hashes, np.concatenate(group.gather(hashes[held_out])))
+    if is_copy.all():
+        return held_out, trained_on
+    return np.flatnonzero(is_copy), np.flatnonzero(~is_copy)
+
+
+def _matched(group, X, target, X_val, target_val, sample_weight):
+    """Weights and validation set of this process, where others have some.
+
+    Raises
+    ------
+    ValueError
+        If the shards of the processes of a group do not match each other.
+    """
+    if group.size == 1:
+        return sample_weight, X_val, target_val
+    n_outputs = None if target is None else target.shape[1]
+    shards = {
+        "features": X.shape[1],
+        "dtype": str(X.dtype),
+        "features of X_target": n_outputs,
+    }
+    for name in shards:
+        values = [shard[name] for shard in group.gather(shards)]
+        if len(set(values)) > 1:
+            listed = ", ".join(f"{value} in process {rank}" for rank, value in enumerate(values))
+            raise ValueError(
+                f"The shards of X have different {name}: {listed}. Give all processes samples of"
+                " the same form."
+            )
+    is_weighted, is_validated = map(
+        any, zip(*group.gather((sample_weight is not None, X_val is not None)), strict=True)
+    )
+    if sample_weight is None and is_weighted:
+        sample_weight = np.ones(X.shape[0])
+    if X_val is None and is_validated:
+        X_val = np.empty((0, X.shape[1]), X.dtype)
+        target_val = None if target is None else np.empty((0, n_outputs), X.dtype)
+    return sample_weight, X_val, target_val
 
 
 def _joint_moments(samples, moments, corruption, held_out, trained_on, seeds):
@@ -285,17 +349,24 @@ def _joint_moments(samples, moments, corruption, held_out, trained_on, seeds):
         if target is not None:
             batches = X.batches(positions=positions)
             pairs = ((part, target.take(at), X.weights(at)) for at, part in batches)
-            return JointMoments.of(pairs, cross=cross)
+            return merged(JointMoments.of(pairs, cross=cross), X.group)
         moments = moments or Moments.of(chunks_of(X, positions), cross=cross)
-        return corruption.joint_moments(moments, chunks_of(X, positions), rng, cross=cross)
+        joint = None
+        if moments is not None:
+            joint = corruption.joint_moments(moments, chunks_of(X, positions), rng, cross=cross)
+        return merged(joint, X.group)
 
-    if samples.X_val is not None and len(samples.X_val) >= MIN_VALIDATION:
+    group = samples.X.group
+    if group.size > 1:  # they are those of all processes
+        moments = None
+    if samples.X_val is not None and samples.X_val.n_samples >= MIN_VALIDATION:
         joint = of(samples.X, samples.target, None, moments)
         return joint, of(samples.X_val, samples.target_val, None, None)
-    if held_out is None or not MIN_VALIDATION <= len(held_out) < len(samples.X):
+    n_held_out = 0 if held_out is None else group.sum(len(held_out))
+    if not MIN_VALIDATION <= n_held_out < samples.X.n_samples:
         return (of(samples.X, samples.target, None, moments),) * 2
     validation, rest = None, None
-    if samples.target is None:
+    if samples.target is None and moments is not None:
         validation = Moments.of(chunks_of(samples.X, held_out), cross=moments.scatter is not None)
         rest = moments.without(validation)
     joint = of(samples.X, samples.target, trained_on, rest)

@@ -105,12 +105,20 @@ class ErrorSums:
         def total(values):
             return w @ (values if counted is None else values * counted)
 
-        self.errors = [
-            e + total(np.square(X - x_hat))
-            for e, x_hat in zip(self.errors, reconstructions, strict=True)
-        ]
+        errors = [total(np.square(X - x_hat)) for x_hat in reconstructions]
         mean = total(X) / np.where(weight > 0, weight, 1)
-        squares = total(np.square(X - mean))
+        self._merge(errors, weight, low, high, mean, total(np.square(X - mean)))
+
+    def merge(self, other):
+        """Add the sums of other samples."""
+        self.n += other.n
+        if other.low is not None:
+            self._merge(
+                other.errors, other.weight, other.low, other.high, other.mean, other.squares
+            )
+
+    def _merge(self, errors, weight, low, high, mean, squares):
+        self.errors = [e + part for e, part in zip(self.errors, errors, strict=True)]
         if self.low is None:
             self.low, self.high, self.mean, self.squares = low, high, mean, squares
         else:  # merged as by Chan, Golub and LeVeque

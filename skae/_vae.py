@@ -438,7 +438,11 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             self._model.spec.likelihood,
         )
         kl = self._model.apply(lambda module, u: module.inference(u).kl(), X)
-        self.kl_per_component_ = np.average(kl.astype(np.float64), axis=0, weights=X.sample_weight)
+        kl = np.average(kl.astype(np.float64), axis=0, weights=X.sample_weight)
+        weight = len(X) if X.sample_weight is None else X.sample_weight.sum()
+        self.kl_per_component_ = kl
+        if X.group.size > 1:
+            self.kl_per_component_ = X.group.sum(kl * weight) / X.group.sum(weight)
         n_active = _count_active(self.kl_per_component_)
         if likelihood.is_degenerate(module):
             warn_caller(
@@ -454,7 +458,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             # Divergence of each component at the initialization.
             n_started = _count_active(-logsigmoid(module.latent.logit) / 2)
         else:
-            n_started = min(self.n_components_, self.n_features_in_, len(X) - 1)
+            n_started = min(self.n_components_, self.n_features_in_, X.n_samples - 1)
         if n_active < n_started / 2:
             warn_caller(
                 f"{n_active} of {self.n_components_} components are in use, although {n_started}"

@@ -6,6 +6,7 @@ import torch
 from sklearn import metrics
 
 from skae._data.datasets import Batch
+from skae._data.group import SINGLE
 from skae._nn.autoencoder import AutoencoderOutput
 from skae._nn.objectives import LOSSES, Reconstruction, expected_losses, validation_losses
 
@@ -72,11 +73,13 @@ def test_reference_is_the_loss_of_the_mean_sample(name, pair):
     x, _ = pair
     batches = [Batch(None, x[:4]), Batch(None, x[4:])]  # of different sizes
     expected = np.mean(_expected(name, x, x.mean(0).expand_as(x)))
-    assert Reconstruction(name, 0.99).reference(batches) == pytest.approx(expected, rel=1e-6)
+    reference = Reconstruction(name, 0.99).reference(batches, SINGLE)
+    assert reference == pytest.approx(expected, rel=1e-6)
 
 
 def test_reference_of_one_sample_is_one(pair):
-    assert Reconstruction("squared_error", 0.99).reference([Batch(None, pair[0][:1].float())]) == 1
+    batches = [Batch(None, pair[0][:1].float())]
+    assert Reconstruction("squared_error", 0.99).reference(batches, SINGLE) == 1
 
 
 def test_score_of_squared_error_is_r2(pair):
@@ -84,7 +87,7 @@ def test_score_of_squared_error_is_r2(pair):
     objective = Reconstruction("squared_error", 0.99)
     loss, reference = (
         float(objective(AutoencoderOutput(x_hat, None), Batch(x, x))),
-        objective.reference([Batch(x, x)]),
+        objective.reference([Batch(x, x)], SINGLE),
     )
     expected = metrics.r2_score(x.numpy(), x_hat.numpy(), multioutput="variance_weighted")
     assert objective.score(loss, reference) == pytest.approx(expected, rel=1e-6)

@@ -21,6 +21,7 @@ from skae import (
 )
 from skae._data import sources
 from skae._data.datasets import SampleDataset
+from skae._data.group import SINGLE
 from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
 from skae._training import fit as training
@@ -641,7 +642,7 @@ def test_alpha_shrinks_the_residual_path_of_the_decoder_and_wide_layers_of_the_e
 )
 def test_auto_makes_about_3000_steps_within_5_and_300_epochs(n_rows, batch_size, expected):
     settings = training_settings(
-        "adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0, np.random.default_rng(0)
+        "adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0, np.random.default_rng(0), SINGLE
     )
     assert settings["max_epochs"] == expected
 

@@ -19,6 +19,7 @@ from skae import (
     DenoisingAutoencoder,
     VAETransformer,
 )
+from skae._data.group import SINGLE
 from skae._data.moments import Moments
 from skae._training.fit import _is_significant
 
@@ -153,18 +154,18 @@ def test_the_sign_test_is_that_of_scipys_normal_approximation(rng):
     for shift in np.linspace(-1, 1, 41):
         wins = w @ (gains + shift > 0)
         p = norm.sf(wins, w.sum() / 2, np.sqrt(np.square(w).sum()) / 2)
-        assert _is_significant(gains + shift, w) == (p < norm.sf(2))
-        assert _is_significant(gains + shift, np.full(200, 3.0)) == _is_significant(
-            gains + shift, None
+        assert _is_significant(gains + shift, w, SINGLE) == (p < norm.sf(2))
+        assert _is_significant(gains + shift, np.full(200, 3.0), SINGLE) == _is_significant(
+            gains + shift, None, SINGLE
         )
 
 
 def test_ties_do_not_count_in_the_sign_test():
     gains = np.repeat([1.0, -1.0], [60, 40])
-    assert not _is_significant(gains, None)
+    assert not _is_significant(gains, None, SINGLE)
     gains[60:80] = 0  # 60 of 80
-    assert _is_significant(gains, None)
-    assert not _is_significant(np.zeros(100), None)
+    assert _is_significant(gains, None, SINGLE)
+    assert not _is_significant(np.zeros(100), None, SINGLE)
 
 
 @pytest.mark.parametrize("cross", [True, False])

@@ -23,12 +23,16 @@ class Batch(NamedTuple):
     observed : Tensor of shape (n, n_outputs), or None
         1 for a value of the target that counts in the loss, 0 for another, such as one that is
         missing. None stands for ones.
+    share : float, default=1.0
+        Fraction that the batch has of the samples of a gradient step, in which each process of a
+        group takes a batch.
     """
 
     input: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor | None = None
     observed: torch.Tensor | None = None
+    share: float = 1.0
 
 
 class SampleDataset(torch.utils.data.Dataset):
@@ -58,7 +62,17 @@ class SampleDataset(torch.utils.data.Dataset):
         self.positions = positions
         self.target = target
         weights = source.weights(slice(None) if positions is None else positions)
-        self._mean_weight = None if weights is None else weights.mean()
+        # The group is that of all samples: the order in which datasets are made is the same.
+        self.group = source.group
+        self.lengths = self.group.gather(len(self))
+        self._mean_weight = None
+        if weights is not None:
+            self._mean_weight = self.group.sum(weights.sum()) / self.n_samples
+
+    @property
+    def n_samples(self):
+        """Number of samples of all processes of the group."""
+        return sum(self.lengths)
 
     def __len__(self):
         return len(self.source) if self.positions is None else len(self.positions)
@@ -86,7 +100,8 @@ class SampleDataset(torch.utils.data.Dataset):
             Number of samples in a batch; the last one may be smaller. None is `chunk_size`.
         rng : numpy.random.Generator, default=None
             Generator that shuffles the samples, differently in each pass. With None, they keep
-            their order.
+            their order. In shuffled passes of a group of processes, `size` is the number of samples
+            that all of them take, each in proportion to its samples, which may be none.
 
         Yields
         ------
@@ -95,10 +110,18 @@ class SampleDataset(torch.utils.data.Dataset):
         """
         corruption_rng = self._corruption_rng(rng)
         size = size or self.chunk_size
-        n_fetched = size * max(1, self.chunk_size // size)  # small batches share the fixed cost
-        for positions, X in self.source.batches(n_fetched, rng, self.positions):
+        together = max(1, self.chunk_size // size)  # small batches share the fixed cost
+        if rng is None or self.group.size == 1:
+            fetched = self.source.batches(size * together, rng, self.positions)
+            sizes = shares = repeat(None)
+        else:
+            sizes, shares = self._taken(size)
+            sizes = [sizes[i : i + together] for i in range(0, len(sizes), together)]
+            shares = [shares[i : i + together] for i in range(0, len(shares), together)]
+            fetched = self.source.batches(list(map(sum, sizes)), rng, self.positions)
+        for (positions, X), its_sizes, its_shares in zip(fetched, sizes, shares, strict=False):
             inputs, targets, weights, observed = (
-                None if part is None else part.split(size)
+                None if part is None else part.split(its_sizes or size)
                 for part in self._fetch(positions, X, corruption_rng)
             )
             yield from map(
@@ -107,7 +130,17 @@ class SampleDataset(torch.utils.data.Dataset):
                 inputs if targets is None else targets,
                 weights or repeat(None),
                 observed or repeat(None),
+                its_shares or repeat(1.0),
             )
+
+    def _taken(self, size):
+        """Numbers of samples that this process takes for each step, and their shares of it."""
+        taken = np.minimum(np.arange(0, self.n_samples + size, size), self.n_samples)
+        # What each process has taken after each step, in proportion to its samples.
+        taken = np.rint(np.outer(taken / self.n_samples, self.lengths)).astype(int)
+        sizes = np.diff(taken, axis=0)
+        shares = sizes[:, self.group.rank] / np.maximum(sizes.sum(axis=1), 1)
+        return sizes[:, self.group.rank].tolist(), shares.tolist()
 
     def targets(self):
         """Yield batches of the targets, in order."""

@@ -31,7 +31,7 @@ class JointMoments:
 
     @classmethod
     def of(cls, pairs, *, cross):
-        """Joint moments of corrupted and clean samples, in one pass.
+        """Joint moments of corrupted and clean samples, in one pass; None if there are no pairs.
 
         Sums of products are computed only where `cross` is true.
 
@@ -60,6 +60,8 @@ class JointMoments:
                 with one_blas_thread():
                     scatter = add_products(scatter, inputs)
                     products = products + outputs.T @ inputs
+        if references is None:
+            return None
         means = [part / n for part in sums]
         mean, target_mean = (
             reference + part for reference, part in zip(references, means, strict=True)
@@ -79,3 +81,37 @@ class JointMoments:
             cross=self.cross / (scale * target_scale),
             weight=self.weight,
         )
+
+
+def merged(joint, group):
+    """Joint moments of the samples of all processes of a group.
+
+    Parameters
+    ----------
+    joint : JointMoments or None
+        Joint moments of the samples of this process; None if it has no sample.
+    group : object
+        Group of processes; see :mod:`skae._data.group`.
+    """
+    if group.size == 1:
+        return joint
+    summary = None
+    if joint is not None:
+        has_products = joint.scatter is not None
+        summary = joint.weight, joint.mean, joint.target_mean, has_products
+    summaries = [part for part in group.gather(summary) if part is not None]
+    weights, means, target_means = (
+        np.array(part, dtype=np.float64) for part in list(zip(*summaries, strict=True))[:3]
+    )
+    weight = weights.sum()
+    mean, target_mean = weights @ means / weight, weights @ target_means / weight
+    if not summaries[0][3]:
+        return JointMoments(mean, target_mean, None, None, weight)
+    p, n_outputs = len(mean), len(target_mean)
+    scatter = group.sum(np.zeros((p, p)) if joint is None else joint.scatter)
+    cross = group.sum(np.zeros((n_outputs, p)) if joint is None else joint.cross)
+    # Deviations are from the mean of all processes.
+    apart, target_apart = means - mean, target_means - target_mean
+    scatter += (weights[:, None] * apart).T @ apart
+    cross += (weights[:, None] * target_apart).T @ apart
+    return JointMoments(mean, target_mean, scatter, cross, weight)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from skae._data.moments import MAX_FEATURES_OF_SCATTER, Moments, one_blas_thread
+from skae._data.moments import MAX_FEATURES_OF_SCATTER, Moments, merged, one_blas_thread
 
 # Iterations of the EM algorithm. More would fit better, and predict worse on few samples.
 _N_ITERATIONS = 5
@@ -223,7 +223,7 @@ def complete(source, moments):
     source : ArraySource
         Samples, in which NaN stands for missing values.
     moments : Moments
-        Moments of the observed values.
+        Moments of the observed values, of all processes of the group of the source.
 
     Returns
     -------
@@ -242,6 +242,7 @@ def complete(source, moments):
     fill = ConstantFill(mean)
     if len(mean) > MAX_FEATURES_OF_SCATTER:
         completed = Moments.of(source.with_fill(fill).chunks(), cross=False)
+        completed = merged(completed, source.group)
     else:
         model = GaussianFill if len(mean) <= MAX_FEATURES_OF_COVARIANCE else FactorFill
         covariance = np.diag(variances)
@@ -274,8 +275,8 @@ def _filled_moments(source, fill):
             covariances[...] += covariance
             yield filled, weights
 
-    moments = Moments.of(chunks(), cross=True)
-    scatter = moments.scatter + covariances
+    moments = merged(Moments.of(chunks(), cross=True), source.group)
+    scatter = moments.scatter + source.group.sum(covariances)
     return replace(moments, scatter=scatter, squares=scatter.diagonal().copy())
 
 

@@ -58,7 +58,7 @@ class Moments:
 
     @classmethod
     def of(cls, chunks, *, cross):
-        """Moments of the samples in all chunks, in one pass.
+        """Moments of the samples in all chunks, in one pass; None if there is no chunk.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Moments:
                     space[n] = 0 if total is None else _jump(total, part)
                     scatter = add_products(scatter, space[: n + 1])
                 total = part if total is None else total.merge(part)
-        if not cross:
+        if not cross or total is None:
             return total
         return replace(total, scatter=mirrored(scatter), squares=scatter.diagonal().copy())
 
@@ -218,6 +218,35 @@ class Moments:
             squares=np.where(varies, squares, 0.0),
             scatter=scatter,
         )
+
+
+def merged(moments, group):
+    """Moments of the samples of all processes of a group.
+
+    Parameters
+    ----------
+    moments : Moments or None
+        Moments of the samples of this process; None if it has no sample.
+    group : object
+        Group of processes; see :mod:`skae._data.group`.
+    """
+    if group.size == 1:
+        return moments
+    parts = group.gather(None if moments is None else replace(moments, scatter=None))
+    crossed = group.gather(moments is None or moments.scatter is not None)
+    total, jumps = None, []
+    for part in parts:
+        if part is not None:
+            if total is not None:
+                jumps.append(_jump(total, part))
+            total = part if total is None else total.merge(part)
+    if not all(crossed):
+        return total
+    p = len(total.mean)
+    scatter = group.sum(np.zeros((p, p)) if moments is None else moments.scatter)
+    for jump in jumps:
+        scatter += np.outer(jump, jump)
+    return replace(total, scatter=scatter, squares=scatter.diagonal().copy())
 
 
 def _jump(a, b):

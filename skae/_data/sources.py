@@ -1,6 +1,8 @@
 """Sources: samples that are read a chunk or a batch at a time.
 
 A source has a `shape`, a length and the floating-point `dtype` in which its samples are computed.
+Where several processes fit together, it has the samples of one of them; `group` is their group, and
+`n_samples` the number of samples of all of them; see :mod:`skae._data.group`.
 Where values are missing, it has a `fill`, which puts others in their place as it reads them; see
 :mod:`skae._data.missing`. Its samples are read by
 
@@ -8,7 +10,7 @@ Where values are missing, it has a `fill`, which puts others in their place as i
   must not be modified;
 - ``source[a:b]``: the samples of a slice, like those of chunks;
 - ``batches(size, rng, positions)``: pairs of positions and samples, shuffled if `rng` is given, of
-  all samples or those at `positions`;
+  all samples or those at `positions`; `size` may be a list of the size of each batch;
 - ``take(positions)``: the samples at these positions. Like the samples of batches, they are a new
   array, which may be modified;
 - ``weights(index)``: weights of the samples at an index, None where all have the weight 1;
@@ -25,7 +27,8 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils import gen_batches
 
-from skae._data.moments import Moments
+from skae._data.group import SINGLE
+from skae._data.moments import Moments, merged
 from skae._data.splitting import hash_samples
 
 # Default number of samples in a chunk, and the number of values in it at most.
@@ -61,6 +64,7 @@ class ArraySource:
     """
 
     is_streamed = False
+    group = SINGLE
 
     def __init__(self, X, dtype=None, name="X", sample_weight=None):
         self._X = X
@@ -71,6 +75,16 @@ class ArraySource:
         self.fill = None
         if not self.is_streamed:
             check_integers(X, name)  # once, not at each batch
+
+    @property
+    def n_samples(self):
+        return len(self) if self.group.size == 1 else self._n_samples
+
+    def of_group(self, group):
+        """The same samples, as those of one process of a group."""
+        other = copy(self)
+        other.group, other._n_samples = group, sum(group.gather(len(self)))
+        return other
 
     def with_fill(self, fill):
         other = copy(self)
@@ -96,8 +110,12 @@ class ArraySource:
         order = np.arange(len(self)) if positions is None else positions
         if rng is not None:
             order = self._shuffled(order, rng)
-        for batch in gen_batches(len(order), size):
-            yield order[batch], self.take(order[batch])
+        if isinstance(size, list):
+            batches = np.split(order, np.cumsum(size)[:-1])
+        else:
+            batches = (order[batch] for batch in gen_batches(len(order), size))
+        for batch in batches:
+            yield batch, self.take(batch)
 
     def take(self, positions):
         return self._convert(self._gather(positions))
@@ -165,7 +183,7 @@ def check_integers(X, name):
 
 
 def measure(source, *, cross, hashed=False):
-    """Compute moments and hashes of all samples in one pass.
+    """Compute moments and hashes in one pass; the moments are those of all processes of a group.
 
     Parameters
     ----------
@@ -179,14 +197,14 @@ def measure(source, *, cross, hashed=False):
     Returns
     -------
     moments : skae._data.moments.Moments
-        Moments of the samples.
+        Moments of the samples of all processes.
     hashes : ndarray of shape (n_samples,), or None
         Hash of each sample, if `hashed` is true.
     """
     if source.is_sparse and not cross:
         X = source.to_sparse()
-        moments = Moments.of_sparse(X, source.sample_weight)
-        return moments, hash_samples(X) if hashed else None
+        moments = Moments.of_sparse(X, source.sample_weight) if len(source) else None
+        return merged(moments, source.group), hash_samples(X) if hashed else None
     hashes = []
 
     def chunks():
@@ -195,7 +213,7 @@ def measure(source, *, cross, hashed=False):
                 hashes.append(hash_samples(chunk))
             yield chunk, weights
 
-    moments = Moments.of(chunks(), cross=cross)
+    moments = merged(Moments.of(chunks(), cross=cross), source.group)
     if not moments.is_complete:  # features without any value count as constant
         low, high = (
             np.where(moments.weight > 0, extreme, 0) for extreme in (moments.low, moments.high)

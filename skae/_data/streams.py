@@ -248,7 +248,7 @@ class StreamSource(ArraySource):
     def _gather(self, positions):
         order = np.argsort(positions, kind="stable")
         chunks, starts = self._chunks_of(positions[order])
-        result = None
+        result = None if len(positions) else np.empty((0, self.shape[1]), self.dtype)
         for i, places in zip(chunks, np.split(order, starts[1:]), strict=True):
             chunk = self._chunk(i)
             if result is None:

@@ -54,8 +54,7 @@ def logistic_ppca(samples, n_components):
     """
     components, values, _ = principal_components(samples, n_components)
     rng = np.random.default_rng(samples.seed)
-    positions = rng.permutation(len(samples.source))[:_SAMPLE]
-    some, weights = samples.source.take(positions), samples.source.weights(positions)
+    some, weights = _some(samples.source, rng)
     weights = None if weights is None else torch.from_numpy(weights / weights.mean()).float()
     u, x = (
         torch.from_numpy(samples.standardizer.transform(some)).float(),
@@ -71,6 +70,15 @@ def logistic_ppca(samples, n_components):
         (_logistic(model.padded(n_components), u, x, noise, weights) for model in models),
         key=lambda found: found[1],
     )[0]
+
+
+def _some(source, rng):
+    """Some samples of all processes that fit together, and their weights or None."""
+    share = -(-_SAMPLE * len(source) // source.n_samples)
+    positions = rng.permutation(len(source))[:share]
+    parts = source.group.gather((source.take(positions), source.weights(positions)))
+    some, weights = zip(*parts, strict=True)
+    return np.concatenate(some), None if weights[0] is None else np.concatenate(weights)
 
 
 def _logistic(start, u, x, noise, weights):

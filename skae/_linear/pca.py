@@ -43,8 +43,9 @@ class StandardizedSamples:
     source : skae._data.sources.ArraySource
         Samples in the units of X.
     moments : skae._data.moments.Moments
-        Moments of the samples. Where they have no scatter matrix, scikit-learn's PCA is fitted to a
-        standardized copy of the samples.
+        Moments of the samples of all processes that fit together. Where they have no scatter
+        matrix, scikit-learn's PCA is fitted to a standardized copy of the samples, or subspace
+        iteration reads them in several passes.
     standardizer : skae._data.standardizer.Standardizer
         Standardizer with the mean of the moments.
     seed : int
@@ -58,13 +59,18 @@ class StandardizedSamples:
     seed: int
 
     @property
+    def shape(self):
+        """Number of samples of all processes that fit together, and number of features."""
+        return self.source.n_samples, self.source.shape[1]
+
+    @property
     def n_directions(self):
         """Number of directions in which the samples may vary, which is that of scikit-learn."""
         return min(self.moments.weight, self.source.shape[1])
 
 
 def needs_scatter(n_samples, n_features):
-    """Whether PCA is computed from a scatter matrix; otherwise scikit-learn's PCA is used."""
+    """Whether PCA is computed from a scatter matrix; otherwise from the samples."""
     return n_features <= min(n_samples, MAX_FEATURES_OF_SCATTER)
 
 
@@ -115,11 +121,11 @@ def principal_components(samples, n_components):
     noise_variance : float
         Mean variance of the remaining directions.
     """
-    rank, n_features = min(n_components, *samples.source.shape), samples.source.shape[1]
+    rank, n_features = min(n_components, *samples.shape), samples.shape[1]
     if samples.moments.scatter is None:
         if not samples.moments.squares.any():  # scikit-learn would divide by a variance of zero
             return np.zeros((rank, n_features)), np.zeros(rank), 0.0
-        if samples.source.is_streamed and math.prod(samples.source.shape) > MAX_VALUES_IN_MEMORY:
+        if _is_read_in_passes(samples):
             components, values = _iterated(samples, rank)
             total = samples.moments.squares.sum() / samples.standardizer.scale**2
             total /= samples.moments.weight - 1
@@ -139,6 +145,12 @@ def principal_components(samples, n_components):
     return *_that_vary(components, values), noise_variance
 
 
+def _is_read_in_passes(samples):
+    """Whether the samples are too many, or in too many places, for a solver that needs them all."""
+    is_large = samples.source.is_streamed and math.prod(samples.shape) > MAX_VALUES_IN_MEMORY
+    return is_large or samples.source.group.size > 1
+
+
 def _that_vary(components, values):
     """Set components without variance to zero: they would be arbitrary directions."""
     rounding = components.shape[1] * np.finfo(np.float64).eps * values[0]
@@ -155,8 +167,8 @@ def _iterated(samples, rank):
     .. [1] Halko, N., Martinsson, P.-G. and Tropp, J. A. "Finding Structure with Randomness".
        SIAM Review 53, 217-288, 2011. :doi:`10.1137/090771806`
     """
-    n_features = samples.source.shape[1]
-    width = min(rank + _N_OVERSAMPLES, *samples.source.shape)
+    n_features = samples.shape[1]
+    width = min(rank + _N_OVERSAMPLES, *samples.shape)
     Q = np.random.default_rng(samples.seed).standard_normal((n_features, width))
     for _ in range(_N_PASSES):
         Q = np.linalg.qr(Q).Q
@@ -165,7 +177,7 @@ def _iterated(samples, rank):
             U = samples.standardizer.transform(X.astype(np.float64))
             projected = U @ Q
             product += U.T @ (projected if weights is None else projected * weights[:, None])
-        Q, product = product, Q
+        Q, product = samples.source.group.sum(product), Q
     # `product` is the orthonormal basis, and Q what the scatter matrix maps it to.
     values, vectors = scipy.linalg.eigh(product.T @ Q)
     values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]

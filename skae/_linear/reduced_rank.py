@@ -98,7 +98,7 @@ def _regression(rotated, values, vectors, deviations, penalty, n_components):
     return LinearStart(encoder, decoder)
 
 
-def regression_on_codes(encoder, pairs):
+def regression_on_codes(encoder, pairs, group):
     """Fit a linear decoder for a given encoder, by regression of the clean samples on the codes.
 
     Parameters
@@ -107,6 +107,8 @@ def regression_on_codes(encoder, pairs):
         Weights of the encoder.
     pairs : iterable of tuple of ndarray
         Corrupted and clean samples, in the network's units, and their weights or None.
+    group : object
+        Group of the processes that have samples; see :mod:`skae._data.group`.
 
     Returns
     -------
@@ -121,6 +123,7 @@ def regression_on_codes(encoder, pairs):
         z, target = root * z, root * target
         new = (root * z).sum(0), (root * target).sum(0), z.T @ z, target.T @ z
         sums = [s + part for s, part in zip(sums, new, strict=True)]
-    z_mean, target_mean, zz, tz = (s / n for s in sums)
+    n = group.sum(n)
+    z_mean, target_mean, zz, tz = (group.sum(s) / n for s in sums)
     C, S = zz - np.outer(z_mean, z_mean), tz - np.outer(target_mean, z_mean)
     return LinearStart(encoder, S @ np.linalg.pinv(C, hermitian=True))

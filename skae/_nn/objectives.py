@@ -10,7 +10,7 @@ An objective is a function of a module's output and of a batch, without access t
 - ``draws(batch)`` are groups of standard normal noise, from which fixed Monte Carlo samples of the
   latent codes are computed for validation, or ``[None]`` for deterministic codes;
 - ``score(loss, reference)`` turns a mean loss into an entry of `validation_scores_`, relative to
-  ``reference(batches)``;
+  ``reference(batches, group)``, which is that of all processes of a group;
 - ``max_losses(start, reference)`` are the highest losses, one for each length of a prefix, at which
   an epoch is eligible, given those at the start of training.
 """
@@ -76,11 +76,11 @@ class Reconstruction(nn.Module):
     def draws(self, batch):
         return [None]
 
-    def reference(self, batches):
+    def reference(self, batches, group):
         """Loss of predicting the mean sample, or 1 where that is zero."""
         # Sum on the host: not every device supports float64.
-        sums = [_target_sums(batch) for batch in batches]
-        total, weight = (sum(parts) for parts in zip(*sums, strict=True))
+        sums = group.gather(_totals(_target_sums(batch) for batch in batches))
+        total, weight = _totals(part for part in sums if part is not None)
         # A feature that is never observed has no weight.
         mean = torch.from_numpy((total / np.where(weight > 0, weight, 1)).astype(np.float32))
 
@@ -88,8 +88,9 @@ class Reconstruction(nn.Module):
             y = batch.target
             return float(self._mean(mean.to(y).expand_as(y), batch)) * len(y), len(y)
 
-        losses, numbers = zip(*map(sums_of, batches), strict=True)
-        return sum(losses) / sum(numbers) or 1.0
+        sums = group.gather(_totals(map(sums_of, batches)))
+        loss, number = _totals(part for part in sums if part is not None)
+        return loss / number or 1.0
 
     def score(self, loss, reference):
         """Score 1 - loss / reference, which is R² for the squared error."""
@@ -156,7 +157,7 @@ class NegativeELBO(nn.Module):
     def draws(self, batch):
         return grouped(self.noise, batch.target)
 
-    def reference(self, batches):
+    def reference(self, batches, group):
         """Return None: the score is the ELBO, which is not relative to anything."""
         return None
 
@@ -167,6 +168,12 @@ class NegativeELBO(nn.Module):
     def max_losses(self, start, reference):
         """Losses at the start of training."""
         return start
+
+
+def _totals(parts):
+    """Sums of pairs by entry, None where there is no pair."""
+    parts = list(parts)
+    return tuple(map(sum, zip(*parts, strict=True))) if parts else None
 
 
 def _target_sums(batch):

@@ -12,7 +12,13 @@ from skorch.callbacks import EpochTimer, InputShapeSetter
 
 from skae._nn.objectives import validation_losses
 from skae._training.net import Batches, Scored
-from skae._training.optimization import Averaging, OneCycle, WeightDecay, optimizer_settings
+from skae._training.optimization import (
+    Averaging,
+    GradientSum,
+    OneCycle,
+    WeightDecay,
+    optimizer_settings,
+)
 from skae._training.progress import Curves, EpochLog
 from skae._warnings import warn_caller
 
@@ -44,8 +50,9 @@ def training_settings(
     skorch_callbacks,
     verbose,
     rng,
+    group,
 ):
-    """Settings of the net for `n_samples` training samples.
+    """Settings of the net for `n_samples` training samples of a group of processes.
 
     They comprise the optimizer, the one-cycle learning rate, the batches and the callbacks.
     """
@@ -75,6 +82,7 @@ def training_settings(
         "iterator_valid": Batches,
         "iterator_valid__batch_size": None,
         "callbacks": [
+            *([("gradient_sum", GradientSum(group))] if group.size > 1 else []),
             # Weight decay uses the rate of the current step, before the next rate is set.
             *([("weight_decay", WeightDecay(alpha))] if alpha else []),
             ("learning_rate", OneCycle(n_steps, learning_rate_init)),
@@ -124,13 +132,13 @@ def fit_net(net, train, validation, *, rng, epochs):
     """
     batches = net.get_iterator(train, training=True)
     held_out = _kept(net.get_iterator(validation, training=False))
-    objective = net.criterion_
-    reference = objective.reference(held_out)
+    objective, group = net.criterion_, validation.group
+    reference = objective.reference(held_out, group)
     weights = _weights_of(held_out)
     start_losses = _losses_of(net.module_.eval(), objective, held_out)
-    max_losses = objective.max_losses(_means(start_losses, weights), reference)
+    max_losses = objective.max_losses(_means(start_losses, weights, group), reference)
     net.baseline_score_ = baseline_score = best_score = objective.score(
-        _mean(start_losses, weights), reference
+        _mean(start_losses, weights, group), reference
     )
     if not math.isfinite(baseline_score):
         raise ValueError(
@@ -149,15 +157,13 @@ def fit_net(net, train, validation, *, rng, epochs):
             batches, training=True, prefix="train", step_fn=net.train_step, rng=rng
         )
         averaged = dict(net.callbacks_)["averaging"].module_
+        group.broadcast(list(averaged.buffers()))
         losses = _losses_of(averaged, objective, held_out)
-        loss = _mean(losses, weights)
+        loss = _mean(losses, weights, group)
         score = objective.score(loss, reference)
-        keeps_prefixes = bool((_means(losses, weights) <= max_losses).all())
-        better = (
-            score > best_score
-            and keeps_prefixes
-            and _is_significant((start_losses - losses).mean(1), weights)
-        )
+        keeps_prefixes = bool((_means(losses, weights, group) <= max_losses).all())
+        is_significant = _is_significant((start_losses - losses).mean(1), weights, group)
+        better = score > best_score and keeps_prefixes and is_significant
         loss_curve.append(net.history[-1, "train_loss"])
         validation_scores.append(score)
         if better:
@@ -180,7 +186,8 @@ def fit_net(net, train, validation, *, rng, epochs):
         # Copy the lists, which grow in later epochs.
         curves = Curves([*loss_curve], [*validation_scores], baseline_score, best_iter)
         stops = _asks_to_stop(net, dataset_train=Scored(train), dataset_valid=Scored(validation))
-        if epochs.end(net, averaged, curves) or stops:
+        stops = epochs.end(net, averaged, curves) or stops
+        if any(group.gather(bool(stops))):
             break
     net.notify("on_train_end", X=train, y=None)
 
@@ -209,29 +216,35 @@ def _losses_of(module, objective, batches):
     It is converted to float64 on the host, as not every device supports float64.
     """
     with torch.no_grad():
-        losses = torch.cat([validation_losses(module, objective, batch) for batch in batches])
-    return losses.numpy(force=True).astype(np.float64)
+        losses = [validation_losses(module, objective, batch) for batch in batches]
+    if not losses:  # all validation samples belong to other processes
+        return np.empty((0, len(module.latent.validation_masks)))
+    return torch.cat(losses).numpy(force=True).astype(np.float64)
 
 
 def _weights_of(batches):
     """Weights of the samples, or None where all are 1."""
     weights = [batch.weight for batch in batches]
-    if weights[0] is None:
+    if not weights or weights[0] is None:
         return None
     return torch.cat(weights).numpy(force=True).astype(np.float64)
 
 
-def _means(losses, weights):
-    """Mean loss for each prefix, over the samples."""
-    return losses.mean(0) if weights is None else weights @ losses / weights.sum()
+def _means(losses, weights, group):
+    """Mean loss for each prefix, over the samples of all processes."""
+    if weights is None:
+        return group.sum(losses.sum(0)) / group.sum(len(losses))
+    return group.sum(weights @ losses) / group.sum(weights.sum())
 
 
-def _mean(losses, weights):
+def _mean(losses, weights, group):
     """Mean loss over samples and prefixes."""
-    return float(losses.mean() if weights is None else _means(losses, weights).mean())
+    if weights is None:
+        return float(group.sum(losses.sum()) / group.sum(losses.size))
+    return float(_means(losses, weights, group).mean())
 
 
-def _is_significant(gains, weights):
+def _is_significant(gains, weights, group):
     """Whether significantly more than half of the validation samples improve (sign test).
 
     With few samples, one of many epochs scores better than the start by chance alone. The test
@@ -240,9 +253,9 @@ def _is_significant(gains, weights):
     """
     # Ties carry no information, as where no value of a sample is observed.
     w = np.where(gains == 0, 0.0, 1.0 if weights is None else weights)
+    improved, total, squares = group.sum(np.array([w @ (gains > 0), w.sum(), np.square(w).sum()]))
     # If each sample improved with probability 1/2, the sum would have this standard deviation.
-    std = math.sqrt(np.square(w).sum()) / 2
-    return w @ (gains > 0) > w.sum() / 2 + SIGN_TEST_Z * std
+    return improved > total / 2 + SIGN_TEST_Z * math.sqrt(squares) / 2
 
 
 def _asks_to_stop(net, **datasets):

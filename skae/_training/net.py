@@ -97,8 +97,10 @@ class Net(NeuralNet):
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of a batch and its gradient."""
         self._set_training(True)
+        if not len(batch.input):  # other processes of a group take this step
+            return {"loss": torch.zeros((), device=self.device), "y_pred": None}
         loss = self.criterion_(self.module_(batch.input, **fit_params), batch)
-        loss.backward()
+        (loss if batch.share == 1 else loss * batch.share).backward()
         return {"loss": loss, "y_pred": None}
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -114,8 +116,11 @@ class Net(NeuralNet):
             total.add_(step["loss"].detach(), alpha=len(batch[0]))
             n_samples, n_batches = n_samples + len(batch[0]), n_batches + 1
             self.notify("on_batch_end", batch=batch, training=training, **step)
+        group = iterator.dataset.group
         self.history.record(f"{prefix}_batch_count", n_batches)
-        self.history.record(f"{prefix}_loss", float(total) / n_samples)
+        self.history.record(
+            f"{prefix}_loss", group.sum(float(total)) / sum(group.gather(n_samples))
+        )
 
 
 def make_net(module, objective, device, optimizer=None, **settings):

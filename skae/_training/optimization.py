@@ -55,6 +55,31 @@ class Averaging(Callback):
                 average.lerp_(latest, weight)
 
 
+class GradientSum(Callback):
+    """Sum of the gradients of all processes of a group.
+
+    Parameters
+    ----------
+    group : object
+        Group of processes; see :mod:`skae._data.group`.
+    """
+
+    def __init__(self, group):
+        self.group = group
+
+    def on_grad_computed(self, net, **kwargs):
+        weights = [
+            weight
+            for group in net.optimizer_.param_groups
+            for weight in group["params"]
+            if weight.requires_grad
+        ]
+        for weight in weights:
+            if weight.grad is None:  # this process takes no sample in this step
+                weight.grad = torch.zeros_like(weight)
+        self.group.sum_tensors([weight.grad for weight in weights])
+
+
 class OneCycle(Callback):
     """One-cycle learning rate.
 
