@@ -7,6 +7,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae import _parameters
+from skae._cluster import on_workers
 from skae._compat import CallbackSupportMixin, check_sample_weight, fit_context
 from skae._data.group import joined
 from skae._data.sources import FLOATS
@@ -133,6 +134,7 @@ class BaseAutoencoder(
 
     @hook
     @fit_context(prefer_skip_nested_validation=True)
+    @on_workers
     def fit(self, X, y=None, *, sample_weight=None, X_val=None):
         """Fit the autoencoder to X.
 

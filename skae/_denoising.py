@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae import _parameters
 from skae._base import BaseAutoencoder
+from skae._cluster import on_workers
 from skae._compat import Interval, StrOptions, check_sample_weight, fit_context, get_feature_names
 from skae._data.corruptions import CORRUPTIONS, FORMULAS, FRACTIONAL, Function, Hiding, Ranges
 from skae._data.group import joined
@@ -387,6 +388,7 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             )
 
     @fit_context(prefer_skip_nested_validation=True)
+    @on_workers
     def fit(
         self,
         X,

@@ -32,6 +32,8 @@ ARROWS = {
     "_model": {"_data", "_likelihoods", "_nn", "_scores"},
     "_preparation": {"_data", "_linear"},
     "_lazy": {"_data"},
+    "distributed": {"_data"},
+    "_cluster": {"_data", "distributed"},
     "_frames": {"_compat", "_data"},
     "_parameters": {"_compat", "_nn"},
     "_images": {"_data", "_frames", "_parameters"},
@@ -51,6 +53,7 @@ ARROWS = {
         "_warnings",
     },
     "_base": {
+        "_cluster",
         "_compat",
         "_data",
         "_files",
@@ -69,6 +72,7 @@ ARROWS = {
     "_conv": {"_base", "_images", "_parameters"},
     "_denoising": {
         "_base",
+        "_cluster",
         "_compat",
         "_data",
         "_files",
@@ -91,7 +95,6 @@ ARROWS = {
         "_warnings",
     },
     "_plot": {"_compat", "_parameters", "_scores"},
-    "distributed": {"_data"},
     "__init__": {"_autoencoder", "_conv", "_denoising", "_vae", "_plot", "_scores", "_version"},
 }
 FACES = ("_autoencoder", "_conv", "_denoising", "_vae")
@@ -264,7 +267,11 @@ def test_nothing_optional_is_imported(path):
         *sys.stdlib_module_names,
     }
     # Whoever gives a Parquet file or an array of dask has the library.
-    optional = {"_lazy": {"dask", "pandas"}, "streams": {"pyarrow"}}.get(path.stem, set())
+    optional = {
+        "_cluster": {"dask", "distributed"},
+        "_lazy": {"dask", "pandas"},
+        "streams": {"pyarrow"},
+    }.get(path.stem, set())
     optional |= {"matplotlib"} if path in DISPLAYS else set()
     assert _packages(path) - optional <= required
 

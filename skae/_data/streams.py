@@ -147,13 +147,40 @@ class DaskStream(Stream):
                 f" {name}.rechunk({{{', '.join(f'{i}: -1' for i in range(1, X.ndim))}}}). It moves"
                 " blocks between workers, so store the array in that form if you use it often."
             )
-        self._X = X
+        self.array = X
         self.name = name
         self.shape, self.dtype = X.shape, X.dtype
         self.lengths = _joined(X.chunks[0], chunk_size(int(np.prod(X.shape[1:]))))
 
     def read(self, start, stop):
-        part = np.asarray(self._X[start:stop].compute())
+        part = np.asarray(self.array[start:stop].compute())
+        return part.reshape(len(part), -1)
+
+
+class BlockStream(Stream):
+    """Samples in a list of arrays, which are not copied into one.
+
+    Parameters
+    ----------
+    blocks : list of ndarray
+        Arrays, each of some consecutive samples.
+    header : object
+        Names of the features, in a container that scikit-learn knows, or None.
+    """
+
+    name = "X"
+
+    def __init__(self, blocks, header):
+        self._blocks = blocks
+        self.header = header
+        self._starts = np.append(0, np.cumsum([len(block) for block in blocks]))
+        self.shape = int(self._starts[-1]), *blocks[0].shape[1:]
+        self.dtype = blocks[0].dtype
+        self.lengths = _joined(map(len, blocks), chunk_size(int(np.prod(self.shape[1:]))))
+
+    def read(self, start, stop):
+        first, last = np.searchsorted(self._starts, [start, stop])
+        part = np.concatenate(self._blocks[first:last])
         return part.reshape(len(part), -1)
 
 
