@@ -13,6 +13,7 @@ from skae._data.group import joined
 from skae._data.sources import FLOATS
 from skae._data.standardizer import check_unit_interval
 from skae._data.streams import opened, source_of
+from skae._export import ExportMixin
 from skae._files import FileMixin, unchanged_on_failure
 from skae._fitting import FitMixin
 from skae._frames import as_array, check_order, in_container
@@ -38,6 +39,7 @@ def hook(method):
 class BaseAutoencoder(
     CallbackSupportMixin,
     FitMixin,
+    ExportMixin,
     FileMixin,
     ImputationMixin,
     OrderedMixin,

@@ -15,6 +15,13 @@ from sklearn.utils import gen_batches
 from skae._data.sources import chunk_size
 from skae._likelihoods import Bernoulli, Gaussian
 from skae._nn.autoencoder import AutoencoderSpec
+from skae._nn.encoder_decoder import (
+    Decoder,
+    Encoder,
+    EncoderDecoder,
+    InverseStandardization,
+    Standardization,
+)
 from skae._nn.modes import without_ambient_state
 from skae._nn.networks import Conv, Dense
 from skae._nn.vae import VAESpec
@@ -231,6 +238,29 @@ class Model:
     def forget_conversions(self):
         """Drop the copies of the module in other dtypes; they are made again when needed."""
         self._converted = {}
+
+    def in_units_of_x(self, shape):
+        """Copy of encoder and decoder in the units of X, for samples decoded to a shape."""
+        with without_ambient_state():
+            module, latent = deepcopy(self.module), deepcopy(self.module.latent)
+            module.encoder.trains_linear = True  # no density depends on it here
+            given, target = self.standardizer, self.target_standardizer
+            encoder = Encoder(
+                Standardization(given.mean.copy(), given.scale),
+                module.encoder,
+                module.latent,
+                self._code_scale,
+            )
+            bounds = target.lower.copy(), target.upper.copy()
+            decoder = Decoder(
+                module.decoder,
+                latent,
+                self._code_scale,
+                module.output,
+                InverseStandardization(target.mean.copy(), target.scale, *bounds),
+                shape,
+            )
+            return EncoderDecoder(encoder, decoder).to(self.device).eval()
 
     def _module_in(self, dtype, device):
         if dtype == torch.float32:

@@ -1,7 +1,7 @@
 """What the documentation shows runs, and says what is so."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pickle
 import pkgutil
@@ -42,6 +42,7 @@ WHAT_PAGES_SAY = {  # by page, of the names that its code leaves
         names.classifier.score(names.images[1200:], names.y[1200:]) > 0.8
     ),
     "faq": lambda names: names.codes.shape == (1797, 8) and names.autoencoder.n_features_in_ == 64,
+    "practice": lambda names: list(names.labels) == list(names.pipeline.predict(names.samples)),
     "variational": lambda names: (
         names.vae.score(names.held_out) > names.PCA(8).fit(names.X).score(names.held_out)
     ),
@@ -50,6 +51,9 @@ REGISTRIES = (CORRUPTIONS, LIKELIHOODS)  # which recipes add to
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 MODULES = ["skae", *(module.name for module in pkgutil.walk_packages(skae.__path__, "skae."))]
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
+NEED_SKL2ONNX = ("skae.onnx", "skae._onnx_graph")
+if importlib.util.find_spec("skl2onnx"):
+    PUBLIC.append(importlib.import_module("skae.onnx").reconstruction_to_onnx)
 ESTIMATORS = [
     thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, BaseEstimator)
 ]
@@ -58,6 +62,8 @@ DISPLAYS = [thing for thing in PUBLIC if thing.__name__.endswith("Display")]
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
+    if name in NEED_SKL2ONNX:
+        pytest.importorskip("skl2onnx")
     matplotlib.use("Agg")
     result = doctest.testmod(
         importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE

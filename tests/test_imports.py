@@ -38,6 +38,7 @@ ARROWS = {
     "_parameters": {"_compat", "_nn"},
     "_images": {"_data", "_frames", "_parameters"},
     "_files": {"_model", "_training", "_version"},
+    "_export": set(),
     "_imputation": {"_frames"},
     "_ordered": {"_files", "_parameters"},
     "_fitting": {
@@ -56,6 +57,7 @@ ARROWS = {
         "_cluster",
         "_compat",
         "_data",
+        "_export",
         "_files",
         "_fitting",
         "_frames",
@@ -94,6 +96,8 @@ ARROWS = {
         "_parameters",
         "_warnings",
     },
+    "_onnx_graph": {"_likelihoods", "_nn"},
+    "onnx": {"_autoencoder", "_base", "_conv", "_denoising", "_onnx_graph", "_vae"},
     "_plot": {"_compat", "_parameters", "_scores"},
     "__init__": {"_autoencoder", "_conv", "_denoising", "_vae", "_plot", "_scores", "_version"},
 }
@@ -270,6 +274,8 @@ def test_nothing_optional_is_imported(path):
     optional = {
         "_cluster": {"dask", "distributed"},
         "_lazy": {"dask", "pandas"},
+        "_onnx_graph": {"onnx", "skl2onnx"},
+        "onnx": {"skl2onnx"},
         "streams": {"pyarrow"},
     }.get(path.stem, set())
     optional |= {"matplotlib"} if path in DISPLAYS else set()
@@ -315,11 +321,21 @@ def _is_skae(node):
 
 def test_public_names_are_there():
     found = {name for name in vars(skae) if not name.startswith("_")}
-    # A module of its own, which is there once it is imported.
-    assert set(skae.__all__) == found - {"distributed"}
+    # Modules of their own are there once they are imported.
+    assert set(skae.__all__) == found - {"distributed", "onnx"}
 
 
-OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "safetensors", "skops"}
+OPTIONAL = {
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "polars",
+    "rich",
+    "safetensors",
+    "skl2onnx",
+    "skops",
+}
 
 
 def _run(program):

@@ -4,6 +4,8 @@ import ast
 import inspect
 import re
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ PAGES = [
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 SOURCES = sorted((ROOT / "skae").rglob("*.py"))
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
+if find_spec("skl2onnx"):
+    PUBLIC.append(import_module("skae.onnx").reconstruction_to_onnx)
 ESTIMATORS = [thing for thing in PUBLIC if hasattr(thing, "fit")]
 WARNERS = {"warn", "warn_caller"}
 

@@ -1,8 +1,8 @@
 """Latent spaces, which lie between encoder and decoder.
 
 A latent space is called with the encoder's output ``h`` of shape (n, width(k)). A deterministic one
-returns latent codes (n, k), a Gaussian one their distributions. With nested dropout, both mask the
-codes that enter the decoder.
+returns latent codes (n, k), a Gaussian one their distributions; the method `code` of both returns
+latent codes. With nested dropout, both mask the codes that enter the decoder.
 """
 
 from typing import NamedTuple
@@ -92,6 +92,10 @@ class DeterministicLatent(Latent):
     def forward(self, h):
         return self.activation(h)
 
+    def code(self, h):
+        """Latent code of each sample."""
+        return self.activation(h)
+
 
 class GaussianPosterior(NamedTuple):
     """Normal distributions q(z|x) of codes with independent components.
@@ -175,7 +179,11 @@ class GaussianLatent(Latent):
 
     def forward(self, h):
         # Means and logits alternate, so that those of the first components are the first of h.
-        return GaussianPosterior(self.scale * h[:, 0::2], self.logit + h[:, 1::2])
+        return GaussianPosterior(self.code(h), self.logit + h[:, 1::2])
+
+    def code(self, h):
+        """Latent code of each sample: the mean of its distribution."""
+        return self.scale * h[:, 0::2]
 
     def decoder_inputs(self, z, mask):
         return super().decoder_inputs(self.gain * z, mask)

@@ -49,6 +49,23 @@ class ConvTranspose2d(WithoutValues, nn.ConvTranspose2d):
     """A transposed convolution."""
 
 
+class MaxPool2d(nn.MaxPool2d):
+    """Maximum of blocks of pixels, which halves the sides of an image, rounded up.
+
+    Parameters
+    ----------
+    strides : tuple of int
+        Height and width of the blocks.
+    """
+
+    def __init__(self, strides):
+        super().__init__(strides, ceil_mode=True)
+
+
+class Upsample(nn.Upsample):
+    """Interpolation, which doubles the sides of an image, to these sizes."""
+
+
 @torch.no_grad()
 def initialize(path, rng):
     """Draw the weights of layers that have none, from the default distributions of torch.
@@ -259,7 +276,7 @@ def _stride_down(n_in, n_out, kernel_size, size, half):
 def _max_pool_down(n_in, n_out, kernel_size, size, half):
     return [
         _same_conv(n_in, n_out, kernel_size),
-        nn.MaxPool2d(_strides(size, half), ceil_mode=True),
+        MaxPool2d(_strides(size, half)),
     ]
 
 
@@ -277,7 +294,7 @@ def _transpose_up(n_in, n_out, kernel_size, half, size):
 
 def _interpolate_up(mode):
     def up(n_in, n_out, kernel_size, half, size):
-        return [nn.Upsample(size, mode=mode), _same_conv(n_in, n_out, kernel_size)]
+        return [Upsample(size, mode=mode), _same_conv(n_in, n_out, kernel_size)]
 
     return up
 
