@@ -12,13 +12,13 @@ from skae._compat import CallbackSupportMixin, check_sample_weight, fit_context
 from skae._data.group import joined
 from skae._data.sources import FLOATS
 from skae._data.standardizer import check_unit_interval
-from skae._data.streams import opened, source_of
+from skae._data.streams import is_dask, opened, source_of
 from skae._export import ExportMixin
 from skae._files import FileMixin, unchanged_on_failure
 from skae._fitting import FitMixin
 from skae._frames import as_array, check_order, in_container
 from skae._imputation import ImputationMixin
-from skae._lazy import lazy
+from skae._lazy import lazy, score_of_blocks
 from skae._linear.pca import needs_scatter, pca
 from skae._nn.autoencoder import AutoencoderSpec
 from skae._nn.modes import without_ambient_state
@@ -315,6 +315,8 @@ class BaseAutoencoder(
         ValueError
             If X is not numeric, has infinite values, or has other features than in `fit`.
         """
+        if is_dask(X):
+            return score_of_blocks(self, X, sample_weight)
         X = self._validate_samples(X)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)

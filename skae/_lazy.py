@@ -1,10 +1,11 @@
-"""Methods of arrays of dask, which compute nothing until their result is needed."""
+"""Methods of arrays of dask: computed block by block, where the blocks are."""
 
 from functools import wraps
 
 import numpy as np
 
-from skae._data.streams import is_dask
+from skae._compat import check_sample_weight
+from skae._data.streams import DaskStream, is_dask
 
 
 def lazy(method):
@@ -44,6 +45,33 @@ def _mapped(estimator, method, X, parameters):
         new_axis=list(range(1, example.ndim)),
         meta=example[:0],
     )
+
+
+def score_of_blocks(estimator, X, sample_weight):
+    """R² of the reconstruction of an array of dask, from the sums of its blocks."""
+    import dask
+
+    names = getattr(X, "columns", None)
+    X = DaskStream(X, "X").array
+    if sample_weight is not None:
+        sample_weight = check_sample_weight(
+            np.asarray(sample_weight), np.empty((len(X), 0)), ensure_non_negative=True
+        )
+    model = dask.delayed(estimator, pure=False, traverse=False)
+    ends, parts = np.append(0, np.cumsum(X.chunks[0])), []
+    for i, block in enumerate(X.to_delayed().ravel()):
+        weights = None if sample_weight is None else sample_weight[ends[i] : ends[i + 1]]
+        if ends[i] < ends[i + 1]:
+            parts.append(dask.delayed(_error_sums)(block, model, names, weights))
+    total, *others = dask.compute(*parts)
+    for part in others:
+        total.merge(part)
+    return float(total.scores()[0])
+
+
+def _error_sums(block, estimator, names, weights):
+    X = estimator._validate_samples(_named(block, names))
+    return estimator._model.error_sums(X, X, sample_weight=weights)
 
 
 def _applied(block, estimator, method, names, parameters):

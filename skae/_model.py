@@ -157,6 +157,10 @@ class Model:
         scores : ndarray of shape (n_lengths,)
             R² from each prefix.
         """
+        return self.error_sums(X, target, lengths, sample_weight, corrupt).scores()
+
+    def error_sums(self, X, target, lengths=None, sample_weight=None, corrupt=None):
+        """Sums of errors from which `r2` follows, and which can be merged with others."""
         lengths = [self.spec.n_components] if lengths is None else lengths
         sums = ErrorSums(len(lengths))
         for batch in gen_batches(len(X), self._chunk_size):
@@ -173,7 +177,7 @@ class Model:
                 None if sample_weight is None else sample_weight[batch],
                 counted,
             )
-        return sums.scores()
+        return sums
 
     def apply(self, function, X, prepare=None, finish=None):
         """Apply ``function(module, tensor)`` to prepared samples, a chunk of them at a time.

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 
 from skae import (
@@ -53,7 +54,7 @@ def test_a_fit_gives_the_bits_of_that_to_an_array(estimator, X):
     lazily, expected = (estimator(4, **parameters).fit(samples) for samples in (given, X))
     assert lazily.validation_scores_ == expected.validation_scores_
     assert_array_equal(lazily.transform(X), expected.transform(X))
-    assert lazily.score(given) == expected.score(X)
+    assert lazily.score(given) == pytest.approx(expected.score(X), rel=1e-6)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -78,6 +79,17 @@ def test_whole_blocks_of_an_array_give_its_bits(fitted, X):
     expected = [fitted.transform(X[i : i + 100]) for i in (0, 100, 200)]
     assert_array_equal(codes.compute(), np.concatenate(expected))
     assert_allclose(fitted.inverse_transform(codes).compute(), fitted.reconstruct(X), atol=1e-5)
+
+
+def test_the_score_is_that_of_all_blocks_together(fitted, X, rng):
+    weights = rng.exponential(1, 300)
+    weights[:100] = 0
+    for given in (da.from_array(X, chunks=(100, 64)), da.from_array(X, chunks=((0, 7, 293), 64))):
+        for w in (None, weights):
+            expected = r2_score(
+                X, fitted.reconstruct(X), sample_weight=w, multioutput="variance_weighted"
+            )
+            assert fitted.score(given, sample_weight=w) == pytest.approx(expected, rel=1e-6)
 
 
 def test_images(X):
@@ -149,8 +161,10 @@ def test_a_search_on_a_cluster_scores_as_one_in_this_process(client, X):
 
 
 def test_methods_on_a_cluster(client, fitted, X):
-    codes = fitted.transform(da.from_array(X, chunks=(100, 64)))
+    given = da.from_array(X, chunks=(100, 64))
+    codes = fitted.transform(given)
     assert_allclose(client.compute(codes).result(), fitted.transform(X), atol=1e-5)
+    assert fitted.score(given) == pytest.approx(fitted.score(X), rel=1e-6)
 
 
 @pytest.fixture

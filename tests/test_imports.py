@@ -31,7 +31,7 @@ ARROWS = {
     "_training": {"_nn", "_warnings"},
     "_model": {"_data", "_likelihoods", "_nn", "_scores"},
     "_preparation": {"_data", "_linear"},
-    "_lazy": {"_data"},
+    "_lazy": {"_compat", "_data"},
     "distributed": {"_data"},
     "_cluster": {"_data", "distributed"},
     "_frames": {"_compat", "_data"},
