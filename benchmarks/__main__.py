@@ -16,7 +16,8 @@ from benchmarks import report
 from benchmarks.questions import DATA_DIR, JOBS, OUT, QUESTIONS
 
 MODULES = (
-    "depth epochs ordered downstream denoising imputation density streams time_to_quality engine"
+    "depth epochs ordered downstream denoising imputation density streams processes time_to_quality"
+    " engine"
 )
 for module in MODULES.split():
     import_module(f"benchmarks.{module}")  # makes its questions
@@ -52,6 +53,7 @@ RELEASE = (
     "density samples --dataset mnist --evaluate test",
     "outliers --n-seeds 1",
     "streams --dataset mnist --threads 1",
+    "processes --dataset mnist --threads 1",
     "time_to_quality --dataset mnist --threads 1",
     "engine --dataset mnist --repeats 3 --epochs 4",
 )
