@@ -39,6 +39,7 @@ class Seeds(NamedTuple):
     corruption: int
     draws: int
     solver: int
+    prior: int
 
     @classmethod
     def spawn(cls, seed):

@@ -19,6 +19,7 @@ from skae._likelihoods.gaussian import MIN_NOISE_VARIANCE
 from skae._nn.objectives import expected_losses, importance_weighted_bound
 from skae._nn.vae import VAESpec
 from skae._parameters import check_count
+from skae._prior import check_prior, draw_codes, fitted_prior
 from skae._warnings import warn_caller
 
 _N_SCORE_PAIRS = 32  # pairs of Monte Carlo samples of the code, the same for all samples
@@ -96,6 +97,13 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         0 if these samples are clean: rare but regular samples would be left out as well, and
         held-out samples of their kind would score lower. Unlike in the outlier detectors of
         scikit-learn, there is no threshold and no `predict`: compare values of `score_samples`.
+    prior : object, default=None
+        Density of scikit-learn that `sample` draws latent codes from, such as
+        ``GaussianMixture(50)`` or ``KernelDensity(bandwidth=0.3)``, or a Pipeline that ends in
+        one. After training, a clone of it is fitted to one draw from the posterior q(z|x) of
+        each sample of X [12]_. None draws from the standard normal distribution, which the codes
+        of real samples follow only roughly: samples then look less real. Training, `score` and
+        `score_samples` use the standard normal distribution in any case.
     hidden_layer_sizes : array-like of int or int, default=(256, 256)
         Widths of the hidden layers of a dense encoder; the decoder mirrors them. ``()`` makes
         both a single layer, an int gives one hidden layer.
@@ -223,6 +231,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Kullback-Leibler divergence of the posterior of each component from the prior, averaged
         over the samples of X, in nats: the information that the component carries about a
         sample.
+    prior_ : object
+        Density that is fitted to latent codes. Defined only if `prior` is not None. After
+        `truncate`, it is still that of all components.
     n_active_components_ : int
         Number of components with a divergence above 0.01 nats.
     n_iter_ : int
@@ -297,6 +308,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
        Variational Framework". ICLR, 2017.
     .. [11] Shen, Y. and Sanghavi, S. "Learning with Bad Training Data via Iterative Trimmed Loss
        Minimization". ICML, 2019. :arxiv:`1810.11874`
+    .. [12] Ghosh, P., Sajjadi, M. S. M., Vergari, A., Black, M. and Schölkopf, B. "From
+       Variational to Deterministic Autoencoders". ICLR, 2020. :arxiv:`1903.12436`
 
     Examples
     --------
@@ -324,6 +337,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "contamination": [Interval(Real, 0, 0.5, closed="both")],
         "image_shape": ["array-like", StrOptions({"auto"}), None],
+        "prior": "no_validation",  # check_prior says what it has to be
         "output_activation": [StrOptions({"auto", "clip", "identity"})],
     }
 
@@ -335,6 +349,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         beta=1.0,
         n_draws=1,
         contamination=0.0,
+        prior=None,
         hidden_layer_sizes=(256, 256),
         image_shape=None,
         channels=(32, 64),
@@ -362,6 +377,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         self.beta = beta
         self.n_draws = n_draws
         self.contamination = contamination
+        self.prior = prior
         self.hidden_layer_sizes = hidden_layer_sizes
         self.image_shape = image_shape
         self.channels = channels
@@ -389,7 +405,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     _per_component = (*BaseAutoencoder._per_component, "kl_per_component_")
 
     def _check_parameters(self):
-        """Refuse nothing: every likelihood can start at PCA, with every output activation."""
+        """Refuse a prior that is no density; every likelihood and output can start at PCA."""
+        check_prior(self.prior)
 
     def _make_standardizers(self, moments, target_moments):
         self._check_likelihood(moments, "X")
@@ -444,6 +461,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         if X.group.size > 1:
             self.kl_per_component_ = X.group.sum(kl * weight) / X.group.sum(weight)
         n_active = _count_active(self.kl_per_component_)
+        if self.prior is not None:
+            self._fit_prior(X, data.seeds.prior)
         if likelihood.is_degenerate(module):
             warn_caller(
                 f"The noise variance is at its minimum, {MIN_NOISE_VARIANCE:g} of the mean feature"
@@ -466,6 +485,21 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 f" smaller than {self.beta:g}, a smaller n_components or, if init is 'random',"
                 " init='pca'.",
             )
+
+    def _fit_prior(self, X, seed):
+        """Fit the prior to a draw from the posterior of each sample of all processes.
+
+        With weights, the samples are drawn in proportion to them, as not every density takes
+        weights.
+        """
+        rng = np.random.default_rng(seed)
+        codes = self._model.apply(_posterior_parameters, X)
+        mean, std = np.split(codes.astype(np.float64), 2, axis=1)
+        codes, weights = mean + std * rng.standard_normal(mean.shape), X.sample_weight
+        if weights is not None:
+            codes = codes[rng.choice(len(codes), len(codes), p=weights / weights.sum())]
+        codes = np.concatenate(X.group.gather(codes))
+        self.prior_ = fitted_prior(self.prior, codes, self._seeds.prior)
 
     def _derive(self):
         self.n_active_components_ = _count_active(self.kl_per_component_)
@@ -494,13 +528,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         ValueError
             If X is not numeric, has infinite values, or has other features than in `fit`.
         """
-
-        def encode(module, u):
-            posterior = module.inference(u)
-            return torch.cat([posterior.mean, posterior.log_std.exp()], dim=1)
-
         X = self._validate_samples(X)
-        mean, std = np.split(self._model.apply(encode, X), 2, axis=1)
+        mean, std = np.split(self._model.apply(_posterior_parameters, X), 2, axis=1)
         return mean, std
 
     def transform(self, X):
@@ -630,33 +659,47 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
 
         return self._model.apply(log_density, X, prepare=prepare)
 
-    def sample(self, n_samples=1, random_state=None):
-        """Decode latent codes that are sampled from the prior, without observation noise.
+    def sample(self, n_samples=1, random_state=None, *, add_noise=False):
+        """Decode latent codes that are sampled from the prior.
 
         Parameters
         ----------
         n_samples : int, default=1
             Number of samples, at least 1.
         random_state : int, RandomState instance or None, default=None
-            Determines the latent codes. Pass an int for reproducible results.
+            Determines the latent codes and the noise. Pass an int for reproducible results.
+        add_noise : bool, default=False
+            Whether to sample from the likelihood p(x|z). By default the samples are its means,
+            which look better and vary less than the data.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features) or images
-            Means of the likelihood p(x|z), not samples of it: they vary less than the data. To
-            sample from the Gaussian likelihood, add normal noise of the variance
-            `noise_variance_`. With "bernoulli" they are probabilities.
+            Samples. Without noise, they are probabilities if the likelihood is "bernoulli"; with
+            noise they are then 0 or 1.
 
         Raises
         ------
         ValueError
             If `n_samples` is not an int of at least 1.
+
+        Notes
+        -----
+        To sample from one class only, fit a density to the codes of its samples, and pass what it
+        samples to `inverse_transform`.
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
-        return self.inverse_transform(
-            check_random_state(random_state).normal(size=(n_samples, self.n_components_))
-        )
+        rng = check_random_state(random_state)
+        if self.prior is None:
+            codes = rng.normal(size=(n_samples, self.n_components_))
+        else:  # that of the first components is the margin of the prior
+            codes = draw_codes(self.prior_, n_samples, rng)[:, : self.n_components_]
+        X = self._model.decode(codes)
+        if add_noise:
+            variance = getattr(self, "noise_variance_", None)
+            X = self._model.spec.likelihood.draw(X, variance, rng)
+        return self._in_container(X, codes)
 
     def interpolate(self, a, b, n_steps=10):
         """Decode latent codes at equal steps between those of two samples.
@@ -700,6 +743,12 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
                 f" {self.n_features_in_} features, or one image."
             )
         return self._validate_samples(X).to_array()
+
+
+def _posterior_parameters(module, u):
+    """Means and standard deviations of the posteriors, side by side."""
+    posterior = module.inference(u)
+    return torch.cat([posterior.mean, posterior.log_std.exp()], dim=1)
 
 
 def _count_active(kl):

@@ -32,6 +32,9 @@ class Bernoulli(Likelihood):
     def build(self, output, n_outputs, n_lengths, is_anchored):
         return BernoulliLikelihood(n_outputs, is_anchored)
 
+    def draw(self, mean, noise_variance, rng):
+        return (rng.uniform(size=mean.shape) < mean).astype(mean.dtype)
+
     def start(self, module, samples, n_components):
         start = logistic_ppca(samples, n_components)
         module.output.start_at(start.offset)

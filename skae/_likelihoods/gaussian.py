@@ -38,6 +38,9 @@ class Gaussian(Likelihood):
         start = module.start_density.model(module.principal_components, n_components)
         _start_at(smaller, probabilistic(*start, n_left=0), n_components)
 
+    def draw(self, mean, noise_variance, rng):
+        return mean + np.sqrt(noise_variance) * rng.normal(size=mean.shape).astype(mean.dtype)
+
     def attributes(self, module, scale):
         return {"noise_variance_": module.output.noise_variance.item() * scale**2}
 

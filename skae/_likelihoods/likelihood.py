@@ -94,6 +94,20 @@ class Likelihood(ABC):
         It is called where `module` is still the linear model of all components.
         """
 
+    @abstractmethod
+    def draw(self, mean, noise_variance, rng):
+        """Draw samples from the distributions with these means, in the units of X.
+
+        Parameters
+        ----------
+        mean : ndarray
+            Means.
+        noise_variance : float or None
+            Variance of a value, where the likelihood has one.
+        rng : numpy.random.RandomState
+            Source of random numbers.
+        """
+
     def attributes(self, module, scale):
         """Fitted attributes of the estimator, in the units of X."""
         return {}
