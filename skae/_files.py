@@ -26,7 +26,8 @@ class FileMixin:
     def __getstate__(self):
         state = super().__getstate__() | {"_skae_version": __version__}
         if "net_" in state:
-            _check_has_name(self.network)
+            for network in (self.network, getattr(self._model.spec.network, "function", None)):
+                _check_has_name(network)
             if self.skorch_callbacks:
                 state["skorch_callbacks"] = [
                     _before_fit(callback) for callback in self.skorch_callbacks
@@ -82,7 +83,8 @@ def _check_has_name(network):
     function = network
     while isinstance(function, partial):
         function = function.func
-    if "<" in getattr(function, "__qualname__", ""):  # <lambda> or <locals>
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if "<" in name:  # <lambda> or <locals>
         raise PicklingError(
             f"network={network!r} cannot be saved, because a file refers to a function by its name:"
             " define it with def at the top level of a module, and set its arguments with"

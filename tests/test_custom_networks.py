@@ -414,8 +414,10 @@ def test_files_restore_everything(cls, way, pixels, tmp_path):
     np.testing.assert_array_equal(again.reconstruct(pixels), fitted.reconstruct(pixels))
 
 
-def test_partials_are_saved(pixels):
-    fitted = _fit(AutoencoderTransformer, pixels, partial(perceptron, width=5))
+@pytest.mark.parametrize("network", [partial(perceptron, width=5), lazy])
+def test_arguments_and_shared_weights_are_saved(network, pixels):
+    fitted = _fit(AutoencoderTransformer, pixels, network, init="random")
+    assert fitted.best_iter_ > 0
     restored = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(restored.transform(pixels), fitted.transform(pixels))
 
@@ -426,8 +428,10 @@ def test_functions_without_a_name_are_not_saved(pixels):
 
     for network in (lambda sizes: perceptron(sizes), local, partial(local)):
         fitted = _fit(AutoencoderTransformer, pixels, network, max_iter=0)
-        with pytest.raises(pickle.PicklingError, match=r"^network=.* top level of a module"):
-            pickle.dumps(fitted)
+        for parameter in (network, None):  # the modules remain those of the fit
+            fitted.set_params(network=parameter)
+            with pytest.raises(pickle.PicklingError, match=r"^network=.* top level of a module"):
+                pickle.dumps(fitted)
 
 
 def test_the_summary_counts_all_weights(pixels):

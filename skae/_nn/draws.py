@@ -12,7 +12,6 @@ from torch.overrides import TorchFunctionMode
 _MAKERS = {
     torch.empty,
     torch.eye,
-    torch.full,
     torch.linspace,
     torch.ones,
     torch.rand,

@@ -63,7 +63,8 @@ class Averaging(Callback):
 
 def _residual_buffers(module):
     """Buffers of modules of the user, such as the statistics of batch normalization."""
-    return [*module.encoder.residual.buffers(), *module.decoder.residual.buffers()]
+    # The others are constants, such as bounds, which may be infinite.
+    return [buffer for name, buffer in module.named_buffers() if ".residual." in name]
 
 
 class OneCycle(Callback):
