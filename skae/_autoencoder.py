@@ -49,6 +49,23 @@ class AutoencoderTransformer(BaseAutoencoder):
         both a single layer, an int gives one hidden layer.
     activation : {"gelu", "identity", "logistic", "relu", "silu", "tanh"}, default="silu"
         Activation function of the hidden layers.
+    network : callable, default=None
+        Function that makes the residual networks f and g, as modules of PyTorch. It is called
+        with one argument, `sizes`, and returns a pair of ``torch.nn.Module``, the encoder and
+        the decoder, for n samples:
+
+        - the encoder maps a tensor of shape ``(n, *sizes.input_shape)`` to
+          ``(n, sizes.n_encoder_outputs)``;
+        - the decoder maps ``(n, sizes.n_decoder_inputs)`` to ``(n, *sizes.output_shape)``.
+
+        The two shapes are (channels, height, width) for images, (n_features,) and (n_outputs,)
+        for other samples. ``sizes.n_features`` and ``sizes.n_outputs`` are their numbers of
+        values. A trained factor that starts at zero follows each module, so epoch 0 is the same
+        as without `network`; with ``init="random"`` the modules are used as they are. Random
+        functions of PyTorch are seeded by `random_state`. With None, the parameters
+        `activation`, `hidden_layer_sizes`, `channels`, `decoder_channels`, `kernel_size`,
+        `downsampling` and `upsampling`, as far as the estimator has them, describe the
+        networks; otherwise they are ignored.
     code_activation : {"identity", "relu"}, default="identity"
         Activation function of the latent code. "relu" requires ``init="random"``.
     output_activation : {"auto", "clip", "identity", "sigmoid"}, default="auto"
@@ -254,6 +271,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         *,
         hidden_layer_sizes=(256, 256),
         activation="silu",
+        network=None,
         code_activation="identity",
         output_activation="auto",
         ordered=False,
@@ -273,6 +291,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.network = network
         self.code_activation = code_activation
         self.output_activation = output_activation
         self.ordered = ordered

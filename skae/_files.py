@@ -5,6 +5,8 @@ import warnings
 import zlib
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
+from pickle import PicklingError
 
 import numpy as np
 from sklearn.exceptions import InconsistentVersionWarning
@@ -24,6 +26,8 @@ class FileMixin:
     def __getstate__(self):
         state = super().__getstate__() | {"_skae_version": __version__}
         if "net_" in state:
+            for network in (self.network, getattr(self._model.spec.network, "function", None)):
+                _check_has_name(network)
             if self.skorch_callbacks:
                 state["skorch_callbacks"] = [
                     _before_fit(callback) for callback in self.skorch_callbacks
@@ -72,6 +76,20 @@ class FileMixin:
         lengths = dict.fromkeys(_CURVES, self.n_iter_) | {"mean_": self.n_features_in_}
         if any(len(getattr(self, name)) != length for name, length in lengths.items()):
             raise ValueError("A fitted array has the wrong length.")
+
+
+def _check_has_name(network):
+    """Refuse to save a function that cannot be found by its name."""
+    function = network
+    while isinstance(function, partial):
+        function = function.func
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if "<" in name:  # <lambda> or <locals>
+        raise PicklingError(
+            f"network={network!r} cannot be saved, because a file refers to a function by its name:"
+            " define it with def at the top level of a module, and set its arguments with"
+            " functools.partial."
+        )
 
 
 def _available(device):

@@ -48,7 +48,8 @@ class FitMixin:
             Their weights.
         """
         X = self._to_samples(X, fitting=True)
-        self._make_network()
+        if self.network is None:
+            self._make_network()
         _parameters.check_together(self)
         self._check_parameters()
         device = find_device(self.device)
@@ -118,9 +119,11 @@ class FitMixin:
         group = samples.X.group
         self._seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         self._match(group)
+        self.n_components_ = self._resolve_n_components(samples.X.n_samples)
+        if self.network is not None:  # refuse modules that do not fit before any work is done
+            self._complete_spec(samples, is_bounded=False).build()
         measured = self._measure(samples)
         self.mean_ = measured.moments.mean.copy()
-        self.n_components_ = self._resolve_n_components(samples.X.n_samples)
         data = prepare(
             measured,
             self._make_corruption(measured),
@@ -134,7 +137,7 @@ class FitMixin:
         context = self._init_callback_context(max_subtasks=n_epochs).call_on_fit_task_begin(
             **callback_kwargs
         )
-        spec = self._complete_spec(samples, measured.target_standardizer)
+        spec = self._complete_spec(samples, measured.target_standardizer.is_bounded)
         net = self._make_net(self._started_module(spec, data, device), spec, data, device)
         epochs = Epochs(context, callback_kwargs, partial(self._fitted_by, spec, data))
         rng = torch.Generator(device).manual_seed(data.seeds.noise)
@@ -236,13 +239,15 @@ class FitMixin:
             return min(_MAX_SEARCHED_COMPONENTS, self._max_components(n_samples))
         return int(self.n_components)
 
-    def _complete_spec(self, samples, target_standardizer):
-        clip_or_identity = "clip" if target_standardizer.is_bounded else "identity"
+    def _complete_spec(self, samples, is_bounded):
+        clip_or_identity = "clip" if is_bounded else "identity"
         return self._make_spec(
             n_features=self.n_features_in_,
             n_components=self.n_components_,
             n_outputs=self.n_features_in_ if samples.target is None else samples.target.shape[1],
-            network=self._make_network(),
+            network=self._make_network()
+            if self.network is None
+            else _parameters.custom_network(self, self._seeds.weights),
             is_anchored=self.init == "pca",
             is_ordered=bool(self.ordered or self._wants_fraction),
             output="sigmoid" if self._is_sigmoid else clip_or_identity,

@@ -15,6 +15,7 @@ from sklearn.utils import gen_batches
 from skae._data.sources import chunk_size
 from skae._likelihoods import Bernoulli, Gaussian
 from skae._nn.autoencoder import AutoencoderSpec
+from skae._nn.custom import Custom
 from skae._nn.encoder_decoder import (
     Decoder,
     Encoder,
@@ -62,7 +63,7 @@ class Model:
         self.standardizer = standardizer
         self.target_standardizer = target_standardizer
         self.fill = fill
-        weights = {name: np.array(weight, dtype=np.float32) for name, weight in weights.items()}
+        weights = {name: _in_float32(weight) for name, weight in weights.items()}
         if not all(np.isfinite(weight).all() for weight in weights.values()):
             raise ValueError("A weight is NaN or infinite.")
         if not np.isfinite(fill(np.full((1, spec.n_features), np.nan))).all():
@@ -79,8 +80,11 @@ class Model:
 
     def state(self):
         """Arrays and plain values from which `from_state` restores the model, on any device."""
+        network = self.spec.network
         return {
             "spec": _to_json(self.spec),
+            # A file refers to a function by its name.
+            "function": network.function if isinstance(network, Custom) else None,
             "standardizer": self.standardizer,
             "target_standardizer": self.target_standardizer,
             "fill": self.fill,
@@ -89,7 +93,9 @@ class Model:
 
     @classmethod
     def from_state(cls, state, device):
-        return cls(**state | {"spec": _from_json(state["spec"])}, device=device)
+        state = dict(state)
+        spec = _from_json(state.pop("spec"), state.pop("function", None))
+        return cls(spec, **state, device=device)
 
     @property
     def _code_scale(self):
@@ -288,7 +294,8 @@ class Model:
 # Classes that a spec is written to files with as plain values. A spec with any other class is
 # pickled as it is.
 _CLASSES = {
-    cls.__name__: cls for cls in (AutoencoderSpec, Bernoulli, Conv, Dense, Gaussian, VAESpec)
+    cls.__name__: cls
+    for cls in (AutoencoderSpec, Bernoulli, Conv, Custom, Dense, Gaussian, VAESpec)
 }
 
 
@@ -297,7 +304,9 @@ def _to_json(spec):
         if _CLASSES.get(type(part).__name__) is not type(part):
             raise TypeError
         return {"class": type(part).__name__} | {
-            field.name: getattr(part, field.name) for field in fields(part)
+            field.name: getattr(part, field.name)
+            for field in fields(part)
+            if field.name != "function"
         }
 
     try:
@@ -306,14 +315,21 @@ def _to_json(spec):
         return spec
 
 
-def _from_json(text):
+def _from_json(text, function):
     def make(part):
         values = {
             name: tuple(value) if isinstance(value, list) else value for name, value in part.items()
         }
-        return _CLASSES[values.pop("class")](**values)
+        cls = _CLASSES[values.pop("class")]
+        return cls(function, **values) if cls is Custom else cls(**values)
 
     return json.loads(text, object_hook=make) if isinstance(text, str) else text
+
+
+def _in_float32(weight):
+    """Copy of an array, in float32 unless it holds integers, such as the steps of a layer."""
+    weight = np.array(weight)
+    return weight.astype(np.float32) if weight.dtype.kind == "f" else weight
 
 
 def build_module(spec, target_standardizer):

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import torch
 
 from skae._compat import Interval, RealNotInt, StrOptions
+from skae._nn.custom import Custom
 from skae._nn.networks import ACTIVATIONS, DOWNSAMPLINGS, UPSAMPLINGS, Conv, Dense
 from skae._nn.objectives import LOSSES
 
@@ -14,6 +15,7 @@ COMMON = {
         Interval(RealNotInt, 0, 1, closed="neither"),
         StrOptions({"auto"}),
     ],
+    "network": [callable, None],
     "ordered": ["boolean"],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "output_activation": [StrOptions({"auto", "clip", "identity", "sigmoid"})],
@@ -50,6 +52,11 @@ def check_together(estimator):
         raise ValueError(
             "n_components='spatial' cannot be ordered: give n_components as an int, or set"
             " ordered=False."
+        )
+    if estimator.n_components == "spatial" and estimator.network is not None:
+        raise ValueError(
+            "n_components='spatial' is the size of the feature maps of the default network, but"
+            f" network={estimator.network!r} is given: give n_components as an int."
         )
     for name in ("n_components", "n_draws", "batch_size", "max_iter"):
         if isinstance(getattr(estimator, name, None), bool):  # an Integral for Python
@@ -118,6 +125,18 @@ def conv_network(estimator):
         activation=estimator.activation,
         downsampling=estimator.downsampling,
         upsampling=estimator.upsampling,
+    )
+
+
+def custom_network(estimator, seed):
+    """Network that the function `network` of an estimator makes."""
+    image_shape = getattr(estimator, "image_shape_", None)
+    return Custom(
+        estimator.network,
+        image_shape=None if image_shape is None else (*image_shape, 1)[:3],
+        n_components=estimator.n_components_,
+        is_gated=estimator.init == "pca",
+        seed=seed,
     )
 
 

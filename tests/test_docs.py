@@ -43,6 +43,10 @@ WHAT_PAGES_SAY = {  # by page, of the names that its code leaves
     ),
     "faq": lambda names: names.codes.shape == (1797, 8) and names.autoencoder.n_features_in_ == 64,
     "practice": lambda names: list(names.labels) == list(names.pipeline.predict(names.samples)),
+    "networks": lambda names: (
+        names.reconstruction_score(names.PCA(8).fit(names.X_train), names.X_test)
+        < min(names.autoencoder.score(names.X_test), names.convolutional.score(names.test)) - 0.1
+    ),
     "variational": lambda names: (
         names.vae.score(names.held_out) > names.PCA(8).fit(names.X).score(names.held_out)
     ),

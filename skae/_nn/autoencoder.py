@@ -135,7 +135,8 @@ class AnchoredMap(nn.Module):
         self.linear.weight = nn.Parameter(
             torch.from_numpy(matrix).to(self.linear.weight).contiguous()
         )
-        *_, last = (layer for layer in self.residual if any(True for _ in layer.parameters()))
+        layers = self.residual.children()
+        *_, last = (layer for layer in layers if any(True for _ in layer.parameters()))
         for parameter in last.parameters():
             parameter.zero_()
 

@@ -18,7 +18,8 @@ class Averaging(Callback):
     each of them. Their average is close to this point long before the rate falls.
 
     The average is that of ``torch.optim.swa_utils.AveragedModel``, which collects the parameters at
-    each update. With small batches, this would take a twentieth of the time of a fit.
+    each update. With small batches, this would take a twentieth of the time of a fit. Buffers that
+    training changes, such as the statistics of batch normalization, are averaged with them.
 
     Parameters
     ----------
@@ -42,9 +43,9 @@ class Averaging(Callback):
         self._steps = 0
         if net.max_epochs:
             self.module_ = deepcopy(net.module_).eval()
-            self._averages, self._weights = (
-                list(module.parameters()) for module in (self.module_, net.module_)
-            )
+            modules = self.module_, net.module_
+            self._averages, self._weights = (list(module.parameters()) for module in modules)
+            self._buffers = list(zip(*map(_residual_buffers, modules), strict=True))
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
@@ -53,6 +54,17 @@ class Averaging(Callback):
             weight = 1.0 if self._steps == self._every else self._weight
             for average, latest in zip(self._averages, self._weights, strict=True):
                 average.lerp_(latest, weight)
+            for average, latest in self._buffers:
+                if average.is_floating_point():
+                    average.lerp_(latest, weight)
+                else:
+                    average.copy_(latest)
+
+
+def _residual_buffers(module):
+    """Buffers of modules of the user, such as the statistics of batch normalization."""
+    # The others are constants, such as bounds, which may be infinite.
+    return [buffer for name, buffer in module.named_buffers() if ".residual." in name]
 
 
 class GradientSum(Callback):
@@ -141,16 +153,11 @@ class WeightDecay(Callback):
 
     def on_train_begin(self, net, **kwargs):
         encoder, decoder = net.module_.encoder.residual, net.module_.decoder.residual
-        wide = (
-            layer
-            for layer in encoder
-            if hasattr(layer, "weight") and layer.weight[0].numel() > MIN_DECAYED_FAN_IN
-        )
-        neighbors = [list(part.parameters()) for part in (*wide, decoder)]
+        wide = (layer for layer in encoder.modules() if _fan_in(layer) > MIN_DECAYED_FAN_IN)
+        decayed = (p for part in (*wide, decoder) for p in part.parameters())
+        self._weights = list(dict.fromkeys(decayed))  # encoder and decoder may share some
         if isinstance(net.optimizer_, FlatAdam):
-            self._weights = [net.optimizer_.flat_view(parameters) for parameters in neighbors]
-        else:
-            self._weights = [parameter for parameters in neighbors for parameter in parameters]
+            self._weights = net.optimizer_.flat_views(p for p in self._weights if p.requires_grad)
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
@@ -184,10 +191,24 @@ class FlatAdam(torch.optim.Adam):
             group["params"][0].grad.zero_()
 
     @staticmethod
-    def flat_view(parameters):
-        """View parameters that are adjacent in a vector as one vector that requires gradients."""
-        n_values = sum(p.numel() for p in parameters)
-        return parameters[0].detach().as_strided((n_values,), (1,)).requires_grad_()
+    def flat_views(parameters):
+        """Views of parameters, of which those that are adjacent in a vector are one."""
+        views = []
+        for p in parameters:
+            start, n_values = p.storage_offset(), p.numel()
+            if views and views[-1][1] == start:
+                views[-1][1] += n_values
+            else:
+                views.append([start, start + n_values, p])
+        return [
+            p.detach().as_strided((end - start,), (1,)).requires_grad_() for start, end, p in views
+        ]
+
+
+def _fan_in(layer):
+    """Number of inputs of each output of a layer, 0 for one that has no matrix of weights."""
+    weight = getattr(layer, "weight", None)
+    return weight[0].numel() if isinstance(weight, torch.nn.Parameter) and weight.ndim > 1 else 0
 
 
 def _join(parameters):
