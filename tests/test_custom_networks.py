@@ -546,3 +546,19 @@ def test_a_function_that_has_changed_is_noticed(pixels, monkeypatch):
     monkeypatch.setattr(perceptron, "__defaults__", (17,))
     with pytest.raises(ValueError, match="is incomplete"):
         pickle.loads(file)
+
+
+@pytest.mark.parametrize("cls", [AutoencoderTransformer, VAETransformer])
+def test_a_module_of_the_fitted_estimator_has_the_networks(cls, pixels):
+    X = pixels.astype(np.float32)
+    fitted = _fit(cls, X, max_iter=2)
+    codes, reconstructions = fitted.to_module()(torch.from_numpy(X))
+    np.testing.assert_allclose(codes.detach(), fitted.transform(X), atol=1e-5)
+    np.testing.assert_allclose(reconstructions.detach(), fitted.reconstruct(X), atol=1e-5)
+
+
+def test_networks_without_a_converter_are_named(pixels):
+    onnx = pytest.importorskip("skae.onnx")
+    fitted = _fit(AutoencoderTransformer, pixels, max_iter=1)
+    with pytest.raises(ValueError, match=r"EncoderPath\((.|\n)*to_module\(\)"):
+        onnx.reconstruction_to_onnx(fitted, pixels[:1])
