@@ -155,6 +155,7 @@ def _samplers(k, epochs, image_shape, seed):
         given = {"max_iter": epochs, "random_state": seed} | parameters
         return VAETransformer(k, **given).fit(X).sample(N_SAMPLES, random_state=seed)
 
+    prior = GaussianMixture(50)
     return {
         "PCA, Gaussian": gaussian,
         "PCA, mixture of 10": lambda X: mixture(X, 10),
@@ -163,6 +164,11 @@ def _samplers(k, epochs, image_shape, seed):
         "skae, clipped": lambda X: vae(X, output_activation="auto"),
         "skae, bernoulli": lambda X: vae(X, likelihood="bernoulli"),
         "skae conv, clipped": lambda X: vae(X, output_activation="auto", image_shape=image_shape),
+        "skae, mixture of 50": lambda X: vae(X, prior=prior),
+        "skae, clipped, mixture of 50": lambda X: vae(X, output_activation="auto", prior=prior),
+        "skae conv, clipped, mixture of 50": lambda X: vae(
+            X, output_activation="auto", image_shape=image_shape, prior=prior
+        ),
     }
 
 
@@ -175,7 +181,7 @@ def draw_samples(path):
 
 @question(
     "density samples",
-    "method certain:.3f",
+    "method certain:.3f frechet:.1f",
     file="samples_{dataset}{label}_{evaluate}",
     defaults={"n_components": [16]},
     quick={"n_components": [4]},
@@ -183,17 +189,23 @@ def draw_samples(path):
     draw=draw_samples,
 )
 def samples(options):
-    """What fraction of samples a classifier of real images recognizes with certainty."""
+    """What fraction of samples a classifier of real images recognizes with certainty.
+
+    The Fréchet distance compares the means and covariances of the hidden layer of the classifier,
+    for samples and for held-out images: it is large if all samples are alike, too.
+    """
     (source,), (k,) = sources(options), options.n_components
     split = datasets.load(source)
     classifier = remembered(_classifier, options.cache)(source)
     print(f"Accuracy of the classifier on held-out images: {classifier.score(*split.held_out):.3f}")
     names = (REAL, *_samplers(k, 1, None, 0))
     found = run(_sample, [(name, k, source, options.epochs) for name in names], options)
+    features = _features(classifier, split.held_out.X[N_SAMPLES:])
     rows = []
     for name, X in zip(names, found, strict=True):
         certain = float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean())
         row = {"dataset": source.title, "depth": k, "method": name, "certain": certain}
+        row["frechet"] = _frechet(_features(classifier, X), features)
         rows.append(row | {"images": pack_images(X[:N_SHOWN], split.image_shape)})
     return rows
 
@@ -201,6 +213,18 @@ def samples(options):
 def _classifier(source):
     train = datasets.load(source).train
     return MLPClassifier((256,), max_iter=50, random_state=source.seed).fit(*train)
+
+
+def _features(classifier, X):
+    """Values of the hidden layer of the classifier."""
+    return np.maximum(X @ classifier.coefs_[0] + classifier.intercepts_[0], 0)
+
+
+def _frechet(A, B):
+    """Squared Fréchet distance between normal distributions with the moments of two samples."""
+    a, b = np.cov(A.T), np.cov(B.T)
+    root = np.sqrt(np.linalg.eigvals(a @ b).astype(complex)).real.sum()
+    return float(np.square(A.mean(0) - B.mean(0)).sum() + np.trace(a) + np.trace(b) - 2 * root)
 
 
 def _sample(method, k, source, epochs):
