@@ -193,11 +193,11 @@ class TrainingData:
         """Batches of a dataset as arrays: inputs in float64, targets, and weights or None."""
         return (
             (
-                u.numpy(force=True).astype(np.float64),
-                y.numpy(force=True),
-                None if weight is None else weight.numpy(force=True),
+                batch.input.numpy(force=True).astype(np.float64),
+                batch.target.numpy(force=True),
+                None if batch.weight is None else batch.weight.numpy(force=True),
             )
-            for u, y, weight, _ in dataset.batches()
+            for batch in dataset.batches()
         )
 
 

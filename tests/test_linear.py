@@ -3,6 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
+from skae._data.group import SINGLE
 from skae._data.joint_moments import JointMoments
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
@@ -125,7 +126,7 @@ def test_regression_on_codes_is_least_squares(rng):
     u, target = u - u.mean(axis=0), target - target.mean(axis=0)
     encoder = rng.normal(size=(2, 6))
     start = reduced_rank.regression_on_codes(
-        np.vstack([encoder, np.zeros((1, 6))]), _pairs(u, target)
+        np.vstack([encoder, np.zeros((1, 6))]), _pairs(u, target), SINGLE
     )
     expected = (
         LinearRegression(fit_intercept=False).fit(u @ encoder.T, target).predict(u @ encoder.T)

@@ -21,11 +21,17 @@ from sklearn.pipeline import make_pipeline
 
 from skae import VAETransformer
 
-X = load_digits().data
-X, X_test = X[:1400], X[1400:]
+X, y = load_digits(return_X_y=True)
+X, X_test, y = X[:1400], X[1400:], y[:1400]
 pca = PCA(16).fit(X)
 start = VAETransformer(16, max_iter=0, random_state=0).fit(X)
-vae = VAETransformer(16, max_iter=50, n_draws=4, random_state=0).fit(X)
+vae = VAETransformer(
+    16,
+    prior=GaussianMixture(10),
+    max_iter=50,
+    n_draws=4,
+    random_state=0,
+).fit(X)
 scores = {
     "PCA": float(pca.score(X_test)),
     "skae at epoch 0": float(start.score(X_test)),
@@ -34,22 +40,26 @@ scores = {
 print({name: round(score, 1) for name, score in scores.items()})
 
 # %%
-# The upper half of the figure shows new samples. For comparison, those of the
-# first line are from a mixture of ten Gaussians that is fitted to the
-# components of PCA. scikit-learn returns them sorted by Gaussian, hence the
-# permutation. `sample` returns the mean that a code decodes to, without the
-# noise of the pixels. The lower half shows a transition from a 0 to a 9.
-# `interpolate` decodes points between the codes of both; the last line
-# averages their pixels with changing weights instead.
+# The upper lines of the figure show new samples. `sample` draws codes from
+# `prior`, a mixture of ten Gaussians that is fitted to the codes after
+# training, and returns the means that they decode to, without the noise of the
+# pixels. For comparison, those of the first line are from such a mixture in the
+# space of PCA. scikit-learn returns them sorted by Gaussian, hence the
+# permutation. For samples of one class, a mixture is fitted to the codes of
+# that class. The lower lines show a transition from a 0 to a 9. `interpolate`
+# decodes points between the codes of both; the last line averages their pixels
+# with changing weights instead.
 mixture = make_pipeline(PCA(16), GaussianMixture(10, random_state=0)).fit(X)
 codes = np.random.default_rng(0).permutation(mixture[1].sample(200)[0])
+of_threes = GaussianMixture(3, random_state=0).fit(vae.transform(X[y == 3]))
 rows = {
     "PCA + mixture": mixture[0].inverse_transform(codes[:10]),
-    "skae": vae.sample(10, random_state=0),
+    "skae + mixture": vae.sample(10, random_state=0),
+    "only threes": vae.inverse_transform(of_threes.sample(10)[0]),
     "0 to 9 in codes": vae.interpolate(X[0], X[9], n_steps=10),
     "0 to 9 in pixels": np.linspace(X[0], X[9], 10),
 }
-figure, grid = plt.subplots(4, 10, figsize=(7, 3), layout="constrained")
+figure, grid = plt.subplots(5, 10, figsize=(7, 3.7), layout="constrained")
 for axes, (name, shown) in zip(grid, rows.items(), strict=True):
     axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for ax, image in zip(axes, shown, strict=True):
