@@ -1,11 +1,22 @@
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
 # With one thread, sums are made in one order, and results are bitwise reproducible.
 torch.set_num_threads(1)
+
+
+def pytest_runtest_setup(item):
+    """Skip tests of what the installed version of a package does not have."""
+    for marker in item.iter_markers("requires"):
+        requirement = Requirement(marker.args[0])
+        if not requirement.specifier.contains(version(requirement.name), prereleases=True):
+            pytest.skip(f"requires {requirement}")
 
 
 @pytest.fixture(scope="session")
