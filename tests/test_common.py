@@ -146,6 +146,8 @@ def _with_few_epochs(estimator):
     return AutoencoderTransformer(**estimator.get_params() | {"max_iter": 2})
 
 
+# Before, the dispatch requires a further package.
+@pytest.mark.requires("scikit-learn>=1.7")
 @pytest.mark.parametrize(
     "option",
     [
