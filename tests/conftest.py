@@ -10,6 +10,21 @@ from sklearn.preprocessing import StandardScaler
 # With one thread, sums are made in one order, and results are bitwise reproducible.
 torch.set_num_threads(1)
 
+# Files about what other packages do: those that run with the oldest versions of them, too.
+OLDEST = {
+    *("test_common", "test_compat", "test_files", "test_frames", "test_inputs", "test_use"),
+    *("test_autoencoder", "test_base", "test_conv", "test_denoising", "test_missing"),
+    *("test_dask", "test_displays", "test_sources", "test_streams", "test_summary"),
+    *("test_training", "test_weights"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in OLDEST:
+            item.add_marker("oldest")
+
 
 def pytest_runtest_setup(item):
     """Skip tests of what the installed version of a package does not have."""

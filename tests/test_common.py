@@ -153,7 +153,7 @@ def _with_few_epochs(estimator):
     [
         "check_values=True",
         pytest.param(
-            "expect_only_array_outputs=False", marks=pytest.mark.requires("scikit-learn>=1.8")
+            "expect_only_array_outputs=False", marks=pytest.mark.requires("scikit-learn>=1.9")
         ),
     ],
 )

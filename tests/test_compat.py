@@ -34,7 +34,6 @@ except ImportError as error:
 """
 
 
-@pytest.mark.oldest
 def test_without_callbacks_fits_are_the_same_and_setting_them_names_the_version():
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
