@@ -604,7 +604,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
             Weight of each sample.
         X_target : array-like of shape (n_samples, n_outputs) or images, default=None
             Clean samples of the pairs. In a search, enable metadata routing and call
-            ``set_score_request(X_target=True)``.
+            ``set_score_request(X_target=True)``. The search of a Pipeline passes them on since
+            scikit-learn 1.8.
 
         Returns
         -------

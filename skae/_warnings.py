@@ -10,7 +10,7 @@ _BETWEEN = {"contextlib", "joblib", "skae", "sklearn"}
 def warn_caller(message, category=UserWarning):
     """Warn at the first line outside of these packages.
 
-    Python 3.12 has ``skip_file_prefixes`` for this.
+    It is superfluous with Python 3.12, whose ``warnings.warn`` has ``skip_file_prefixes``.
     """
     frame, stacklevel = inspect.currentframe(), 1
     while (

@@ -13,7 +13,6 @@ import pytest
 import rich
 from rich.progress import Progress
 from sklearn.base import clone
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -28,6 +27,9 @@ from skae import (
     VAETransformer,
     reconstruction_score,
 )
+
+callback = pytest.importorskip("sklearn.callback", reason="requires scikit-learn>=1.9")
+ProgressBar, ScoringMonitor = callback.ProgressBar, callback.ScoringMonitor
 
 COMMON = {"max_iter": 4, "batch_size": 32, "validation_fraction": None, "random_state": 0}
 ESTIMATORS = {

@@ -290,6 +290,21 @@ def test_search_with_routed_targets(pixels):
     noisy = _noisy(pixels)
     with config_context(enable_metadata_routing=True):
         denoiser = _make().set_fit_request(X_target=True).set_score_request(X_target=True)
+        search = GridSearchCV(denoiser, {"n_components": [2, 8]}, cv=2, error_score="raise")
+        search.fit(noisy, X_target=pixels)
+    assert search.best_params_ == {"n_components": 8}
+    fold = _make(8).fit(noisy[150:], X_target=pixels[150:])
+    assert search.cv_results_["split0_test_score"][1] == pytest.approx(
+        _r2(pixels[:150], fold.denoise(noisy[:150])), abs=1e-9
+    )
+
+
+# Before, the search of a Pipeline does not pass metadata to its score.
+@pytest.mark.requires("scikit-learn>=1.8")
+def test_search_of_a_pipeline_with_routed_targets(pixels):
+    noisy = _noisy(pixels)
+    with config_context(enable_metadata_routing=True):
+        denoiser = _make().set_fit_request(X_target=True).set_score_request(X_target=True)
         pipeline = make_pipeline(StandardScaler(), denoiser)
         search = GridSearchCV(
             pipeline, {"denoisingautoencoder__n_components": [2, 8]}, cv=2, error_score="raise"

@@ -281,15 +281,10 @@ def test_r2_by_number_of_components(pixels, ordered):
     assert _labels(display.ax_) == ["PCA", "ordered"]
     assert len({(to_hex(line.get_color()), line.get_marker()) for line in display.lines_}) == 2
     display.figure_.canvas.draw()
-    assert [tick.get_text() for tick in display.ax_.get_xticklabels()][1:-1] == [
-        "1",
-        "2",
-        "4",
-        "8",
-        "16",
-        "32",
-        "64",
-    ]
+    low, high = display.ax_.get_xlim()
+    ticks = display.ax_.get_xticklabels()
+    shown = [tick.get_text() for tick in ticks if low <= tick.get_position()[0] <= high]
+    assert shown == ["1", "2", "4", "8", "16", "32", "64"]
 
 
 def test_codes_of_pipelines_are_truncated_after_the_last_step(pixels, ordered):

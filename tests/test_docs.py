@@ -101,6 +101,16 @@ def _is_whole(estimator, X):
     return np.isfinite(score) and pickle.loads(pickle.dumps(estimator)).score(X) == score
 
 
+def _by_need(paths):
+    """Parameters of a test that are marked if they use callbacks of scikit-learn."""
+    needs_callbacks = [pytest.mark.requires("scikit-learn>=1.9")]
+    uses_callbacks = ["sklearn.callback" in path.read_text(encoding="utf-8") for path in paths]
+    return [
+        pytest.param(path, marks=needs_callbacks if uses else [], id=path.stem)
+        for path, uses in zip(paths, uses_callbacks, strict=True)
+    ]
+
+
 @pytest.fixture
 def _registries():
     before = [dict(registry) for registry in REGISTRIES]
@@ -111,7 +121,7 @@ def _registries():
 
 
 @pytest.mark.usefixtures("_registries")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", _by_need(PAGES))
 def test_pages_run(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # where what is saved goes
     # Of which its functions are, as the cache of a Pipeline pickles them by name.
@@ -155,7 +165,7 @@ def test_links_of_pages_lead_to_files(page):
         assert (page.parent / link).exists(), link
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", _by_need(EXAMPLES))
 def test_examples_draw_their_picture_and_show_what_they_say(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")

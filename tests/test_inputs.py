@@ -81,8 +81,8 @@ def test_integers_are_converted_a_chunk_at_a_time():
 
 def _wide(rng, n_samples=60, n_features=2100):
     """Sparse samples with more features than a scatter matrix is made of."""
-    X = scipy.sparse.random_array((n_samples, n_features), density=0.02, rng=rng)
-    return scipy.sparse.csr_array(X)
+    observed = rng.random((n_samples, n_features)) < 0.02
+    return scipy.sparse.csr_array(observed * rng.random(observed.shape))
 
 
 def test_wide_sparse_samples_start_as_pca(rng):

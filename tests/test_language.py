@@ -189,6 +189,7 @@ def test_words_of_the_field_are_allowed(text):
     assert not [pattern for pattern in INSTEAD if re.search(pattern, text)]
 
 
+@pytest.mark.requires("scikit-learn>=1.7")
 @pytest.mark.filterwarnings("ignore:Checking was skipped")  # not all have each parameter
 def test_a_parameter_has_one_text_in_all_estimators():
     """What differs by estimator is listed; the text of everything else is the same."""

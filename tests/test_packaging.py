@@ -4,10 +4,24 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
 import skae
 
 ROOT = Path(__file__).parent.parent
-PINS = dict(re.findall(r"^([\w.-]+)==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+
+
+def _pins(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return {
+        name.lower().replace("_", "-"): version
+        for name, version in re.findall(r"^([\w.-]+)==(.+)$", text, re.MULTILINE)
+    }
+
+
+PINS, OLDEST = _pins("constraints.txt"), _pins("constraints-oldest.txt")
 
 
 def _read(path):
@@ -26,11 +40,49 @@ def test_hooks_have_the_versions_of_the_constraints():
     assert hooks == {"ruff-pre-commit": PINS["ruff"], "codespell": PINS["codespell"]}
 
 
+PROJECT = tomllib.loads(_read("pyproject.toml"))["project"]
+
+
+def _bounds(*extras):
+    """Lower bounds of the dependencies and of these extras."""
+    lists = [PROJECT["optional-dependencies"][extra] for extra in extras]
+    requirements = map(Requirement, sum(lists, PROJECT["dependencies"]))
+    return {
+        requirement.name.lower(): str(requirement.specifier).removeprefix(">=")
+        for requirement in requirements
+        if requirement.name != "skae"
+    }
+
+
 def test_every_extra_is_pinned():
-    project = tomllib.loads(_read("pyproject.toml"))["project"]
-    requirements = sum(project["optional-dependencies"].values(), project["dependencies"])
-    names = {re.match(r"[\w-]+", requirement)[0].lower() for requirement in requirements}
-    assert names - {"skae"} <= {name.lower().replace("_", "-") for name in PINS}
+    assert set(_bounds(*PROJECT["optional-dependencies"])) <= set(PINS)
+
+
+def test_the_oldest_versions_are_the_lower_bounds():
+    bounds = _bounds("dask", "files", "plot", "progress", "test")
+    assert set(bounds) <= set(OLDEST)
+    newer = {name for name, bound in bounds.items() if Version(OLDEST[name]) != Version(bound)}
+    assert newer == {"torch"}
+    assert Version(OLDEST["torch"]) >= Version(bounds["torch"])
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_pages_name_the_lower_bounds(page):
+    text = re.sub(r"[`\s]+|>=", " ", _read(page)).lower()
+    names = {"scikit-learn": "scikit-learn", "torch": "pytorch", "numpy": "numpy"}
+    names["skorch"] = "skorch"
+    for name, shown in names.items():
+        bound = _bounds()[name]
+        assert f"{shown} {bound}" in text or f"{name} {bound}" in text, name
+
+
+def test_every_python_is_tested():
+    pythons = re.findall(r":: Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
+    assert PROJECT["requires-python"] == f">={pythons[0]}"
+    workflow = _read(".github/workflows/ci.yml")
+    assert re.search(r"^        python: (.*)$", workflow, re.MULTILINE)[1] == str(pythons).replace(
+        "'", '"'
+    )
 
 
 def test_every_example_has_its_place_in_the_gallery():

@@ -556,6 +556,8 @@ def _torchs_rates(n_steps, peak, pct_start):
 def test_optimizer_classes_train(cancer, optimizer):
     recorder = Recorder()
     parameters = {"learning_rate_init": 1e-2, "max_iter": 10, "skorch_callbacks": [recorder]}
+    if optimizer is torch.optim.LBFGS:  # each step has twenty iterations
+        parameters["max_iter"] = 3
     estimator = _fit(cancer, optimizer=optimizer, **parameters)
     assert recorder.optimizer is optimizer
     assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]

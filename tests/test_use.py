@@ -160,9 +160,6 @@ def test_shown_in_a_notebook(digits, cls):
     text = repr(estimator)
     fitted = estimator.fit(digits)
     shown = fitted._repr_html_()
-    for name in ("n_components_", "mean_", "best_iter_", "net_"):
-        assert f"--doc-link-{name};" in shown
-    assert f">{cls.__name__.lower()}2<" in shown
     assert repr(fitted) == text
     assert len(text) < 80
     # Of a long history no more is shown than of a short one.
@@ -172,6 +169,7 @@ def test_shown_in_a_notebook(digits, cls):
     assert repr(fitted) == text
 
 
+@pytest.mark.requires("scikit-learn>=1.9")
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_parameter_and_attribute_is_linked_to_its_documentation(digits, cls):
     fitted = cls(3, max_iter=0).fit(digits)
@@ -183,3 +181,4 @@ def test_every_parameter_and_attribute_is_linked_to_its_documentation(digits, cl
             f'href="https://skae.readthedocs.io/en/stable/api/skae.{cls.__name__}.html#:~:text={name},-'
             in shown
         )
+    assert f">{cls.__name__.lower()}2<" in shown

@@ -43,8 +43,8 @@ print({name: round(score, 1) for name, score in scores.items()})
 # The upper lines of the figure show new samples. `sample` draws codes from
 # `prior`, a mixture of ten Gaussians that is fitted to the codes after
 # training, and returns the means that they decode to, without the noise of the
-# pixels. For comparison, those of the first line are from such a mixture in the
-# space of PCA. scikit-learn returns them sorted by Gaussian, hence the
+# pixels. For comparison, those of the first line are from such a mixture in
+# the space of PCA. scikit-learn returns them sorted by Gaussian, hence the
 # permutation. For samples of one class, a mixture is fitted to the codes of
 # that class. The lower lines show a transition from a 0 to a 9. `interpolate`
 # decodes points between the codes of both; the last line averages their pixels
