@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 OLDEST = {
     *("test_common", "test_compat", "test_files", "test_frames", "test_inputs", "test_use"),
     *("test_autoencoder", "test_base", "test_conv", "test_denoising", "test_missing"),
-    *("test_dask", "test_displays", "test_sources", "test_streams", "test_summary"),
+    *("test_dask", "test_displays", "test_export", "test_sources", "test_streams", "test_summary"),
     *("test_training", "test_weights"),
 }
 
