@@ -200,7 +200,8 @@ def samples(options):
     print(f"Accuracy of the classifier on held-out images: {classifier.score(*split.held_out):.3f}")
     names = (REAL, *_samplers(k, 1, None, 0))
     found = run(_sample, [(name, k, source, options.epochs) for name in names], options)
-    features = _features(classifier, split.held_out.X[N_SAMPLES:])
+    others = split.held_out.X[N_SAMPLES:]
+    features = _features(classifier, others if len(others) else split.held_out.X)
     rows = []
     for name, X in zip(names, found, strict=True):
         certain = float((classifier.predict_proba(X).max(axis=1) > CERTAIN).mean())

@@ -215,6 +215,8 @@ def test_fitted_attributes_are_documented(thing):
     fitted = {name for name in dir(estimator) if re.fullmatch(r"[a-z]\w*_", name)}
     if "ordered" in estimator.get_params():
         fitted.add("explained_variance_ratio_")
+    if "prior" in estimator.get_params():
+        fitted.add("prior_")
     assert fitted == set(_entries(_sections(estimator.__doc__)["Attributes"]))
 
 
