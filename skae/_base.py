@@ -83,6 +83,11 @@ class BaseAutoencoder(
         return self.init == "pca" and needs_scatter(n_samples, n_features)
 
     @hook
+    def _find_inliers(self, X):
+        """Positions of the samples of a source that the start is limited to; None for all."""
+        return None
+
+    @hook
     def _make_standardizers(self, moments, target_moments):
         """Standardizers of the samples and of their reconstructions."""
         standardizer = self._make_standardizer(moments, "X")

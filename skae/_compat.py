@@ -6,7 +6,7 @@ Each name that a supported version lacks says which version makes its replacemen
 import sklearn
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, Options, RealNotInt, StrOptions
 from sklearn.utils._plotting import _validate_style_kwargs as validate_style_kwargs
 from sklearn.utils._set_output import _get_container_adapter as get_container_adapter
 from sklearn.utils.validation import _check_feature_names as check_feature_names
@@ -74,6 +74,7 @@ def check_sample_weight(sample_weight, X, **options):
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
+    "Options",
     "RealNotInt",
     "StrOptions",
     "check_feature_names",

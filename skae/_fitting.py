@@ -170,20 +170,27 @@ class FitMixin:
     def _measure(self, samples):
         """Measure samples in a :class:`Measured`, and check a validation set against it."""
         n_outputs = samples.X.shape[1] if samples.target is None else samples.target.shape[1]
+        cross = self._uses_scatter(samples.X.n_samples, samples.X.shape[1], n_outputs)
         moments, hashes = measure(
             samples.X,
-            cross=self._uses_scatter(samples.X.n_samples, samples.X.shape[1], n_outputs),
+            cross=cross,
             hashed=samples.X_val is None and self.validation_fraction is not None,
         )
         # First of all, refuse values that are too large to compute with.
         self._make_standardizers(moments, moments)
-        if moments.is_complete:
-            fill = fill_of(moments)
-        else:
+        if not moments.is_complete:
             names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
             _warn_of_empty_features(moments, names)
-            fill, moments = complete(samples.X, moments)
-            samples = samples._replace(X=samples.X.with_fill(fill))
+        all_moments, is_complete = moments, moments.is_complete
+        fill, moments = _filled(samples.X, moments)
+        X = samples.X if is_complete else samples.X.with_fill(fill)
+        inliers = self._find_inliers(X)
+        if inliers is not None:
+            kept = samples.X.subset(inliers)
+            moments, _ = measure(kept, cross=cross)
+            fill, moments = _filled(kept, moments)
+            X = samples.X if is_complete else samples.X.with_fill(fill)
+        samples = samples._replace(X=X)
         target_moments, target_fill = moments, fill
         if samples.target is not None:
             target_moments, _ = measure(samples.target, cross=False)
@@ -191,6 +198,8 @@ class FitMixin:
             target_fill = ConstantFill(target_moments.mean)
             samples = samples._replace(target=filled(samples.target, target_moments, target_fill))
         standardizers = self._make_standardizers(moments, target_moments)
+        if inliers is not None:
+            self._check_samples(all_moments, "X", standardizers[0])
         given = {
             "X_val": ("X_val", fill, standardizers[0]),
             "target_val": ("X_val_target", target_fill, standardizers[1]),
@@ -202,7 +211,7 @@ class FitMixin:
                 self._check_samples(its_moments, name, standardizer)
                 source = filled(source, its_moments, its_fill)
                 samples = samples._replace(**{field: source})
-        return Measured(samples, moments, fill, hashes, *standardizers)
+        return Measured(samples, moments, fill, hashes, *standardizers, inliers)
 
     def _make_standardizer(self, moments, name):
         """Standardizer for samples of these moments, as the parameters require."""
@@ -356,6 +365,11 @@ def _check_equal(module, group):
             f"The weights of the processes {different} differ from those of process 0: choose an"
             " optimizer and skorch_callbacks that depend on nothing but the gradients."
         )
+
+
+def _filled(X, moments):
+    """Fill of missing values, and the moments of the samples with it."""
+    return (fill_of(moments), moments) if moments.is_complete else complete(X, moments)
 
 
 def _warn_of_empty_features(moments, names, where=""):

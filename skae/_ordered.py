@@ -36,6 +36,7 @@ class OrderedMixin:
         for name in self._per_component:
             setattr(truncated, name, getattr(self, name)[:n_components])
         truncated._derive()
+        vars(truncated).pop("offset_", None)  # the threshold of scores with all components
         return truncated.set_params(n_components=int(n_components), ordered=True)
 
     def _check_ordered(self):

@@ -120,6 +120,9 @@ class Measured(NamedTuple):
         Hashes of the samples, which a split into training samples and a validation set needs.
     standardizer, target_standardizer : Standardizer
         Standardizers of the samples and of their targets.
+    inliers : ndarray of int, or None
+        Positions of the samples that the moments, the validation set and the start of training are
+        limited to. None stands for all samples.
     """
 
     samples: Samples
@@ -128,6 +131,7 @@ class Measured(NamedTuple):
     hashes: np.ndarray | None
     standardizer: Standardizer
     target_standardizer: Standardizer
+    inliers: np.ndarray | None = None
 
     @property
     def is_complete(self):
@@ -146,7 +150,7 @@ class TrainingData:
     described : SampleDataset
         Some of the samples, on which `explained_variance_ratio_` is computed.
     linear : StandardizedSamples
-        All samples, for linear models.
+        All samples, or the inliers among them, for linear models.
     joint : pair of JointMoments, or None
         Joint moments of inputs and targets, of the training samples and of the validation set,
         where inputs and targets differ and the start is a linear model.
@@ -228,6 +232,10 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
     """
     samples, hides = measured.samples, corruption is not None and corruption.hides
     held_out, trained_on = _split(samples, measured.hashes, validation_fraction, seeds.split)
+    inliers, X_linear = measured.inliers, samples.X
+    if inliers is not None:
+        X_linear = samples.X.subset(inliers)
+        held_out = _among(inliers, held_out, samples.X.group)
     joint = (
         _joint_moments(samples, measured.moments, corruption, held_out, trained_on, seeds)
         if is_anchored and not hides
@@ -249,19 +257,19 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
             return SampleDataset(*arguments)
         return CorruptedDataset(*arguments, corruption=corruption, seed=[seeds.corruption, part])
 
-    n = len(samples.X)
-    most = math.ceil(_MAX_DESCRIBED_CODES // n_components * n / samples.X.n_samples)
-    n_described = max(2, min(n, most))
+    n = len(X_linear)
+    most = math.ceil(_MAX_DESCRIBED_CODES // n_components * n / X_linear.n_samples)
+    positions = np.linspace(0, n - 1, max(2, min(n, most))).astype(int)
+    if inliers is not None:
+        positions = inliers[positions]
     train = dataset(samples.X, samples.target, trained_on, 0)
     if samples.X_val is None:
         validation = dataset(samples.X, samples.target, held_out, 1)
     else:
         validation = dataset(samples.X_val, samples.target_val, None, 1)
-    described = dataset(
-        samples.X, samples.target, np.linspace(0, n - 1, n_described).astype(int), 2
-    )
+    described = dataset(samples.X, samples.target, positions, 2)
     linear = pca.StandardizedSamples(
-        samples.X, measured.moments, measured.standardizer, seeds.solver
+        X_linear, measured.moments, measured.standardizer, seeds.solver
     )
     fill = measured.fill if corruption is None else corruption.expected_fill(measured.fill)
     return TrainingData(
@@ -297,6 +305,17 @@ def _split(samples, hashes, validation_fraction, seed):
     if is_copy.all():
         return held_out, trained_on
     return np.flatnonzero(is_copy), np.flatnonzero(~is_copy)
+
+
+def _among(inliers, held_out, group):
+    """Positions of the inliers of a validation set, or of all samples where it is None.
+
+    A validation set without any inlier is returned as it is.
+    """
+    if held_out is None:
+        return inliers
+    chosen = np.intersect1d(held_out, inliers)
+    return chosen if group.sum(len(chosen)) else held_out
 
 
 def _matched(group, X, target, X_val, target_val, sample_weight):

@@ -10,14 +10,16 @@ from torch.nn.functional import logsigmoid
 
 from skae import _parameters
 from skae._base import BaseAutoencoder
-from skae._compat import Interval, StrOptions, check_sample_weight
+from skae._compat import Interval, Options, StrOptions, check_sample_weight
 from skae._data.datasets import Batch
 from skae._images import OptionalImageInput
 from skae._lazy import lazy
 from skae._likelihoods import LIKELIHOODS
 from skae._likelihoods.gaussian import MIN_NOISE_VARIANCE
+from skae._linear.inliers import find_inliers
 from skae._nn.objectives import expected_losses, importance_weighted_bound
 from skae._nn.vae import VAESpec
+from skae._outliers import OutlierDetectionMixin
 from skae._parameters import check_count
 from skae._prior import check_prior, draw_codes, fitted_prior
 from skae._warnings import warn_caller
@@ -26,7 +28,7 @@ _N_SCORE_PAIRS = 32  # pairs of Monte Carlo samples of the code, the same for al
 _MIN_ACTIVE_KL = 0.01  # divergence in nats above which a component is active
 
 
-class VAETransformer(OptionalImageInput, BaseAutoencoder):
+class VAETransformer(OptionalImageInput, OutlierDetectionMixin, BaseAutoencoder):
     r"""Variational autoencoder that starts as probabilistic PCA and only gets better.
 
     It models the density of a sample :math:`x` by a latent code :math:`z` of k components [7]_.
@@ -89,14 +91,17 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         Number of Monte Carlo samples of the latent code of each sample in a gradient step. More
         of them make the gradient less noisy and a step slower.
     contamination : float, default=0.0
-        Fraction of the samples, at most 0.5, that is left out of each gradient step: those with
-        the lowest ELBO [11]_. Initialization and model selection use all samples.
+        Fraction of outliers among the samples that `fit` is given, at most 0.5. If it is greater
+        than 0, the estimator is an outlier detector as well: `fit` sets the threshold `offset_`,
+        below which that fraction of the training samples scores, and `predict`, `fit_predict` and
+        `decision_function` are available. Training is then robust. The initialization is
+        probabilistic PCA of the samples that are the most likely ones for it [13]_, the validation
+        set has no others, and each gradient step leaves out the samples of its batch with the
+        lowest ELBO [11]_: a flexible density fits outliers, too, otherwise.
 
-        Raise it above the expected fraction of outliers, to 0.1 for example, to find outliers
-        among the samples that `fit` is given: a flexible density fits them, too, otherwise. Keep
-        0 if these samples are clean: rare but regular samples would be left out as well, and
-        held-out samples of their kind would score lower. Unlike in the outlier detectors of
-        scikit-learn, there is no threshold and no `predict`: compare values of `score_samples`.
+        Set it to 0.1, for example, if you expect outliers. Keep 0 if the samples are clean: rare
+        but regular samples would be left out as well, and held-out samples of their kind would
+        score lower.
     prior : object, default=None
         Density of scikit-learn that `sample` draws latent codes from, such as
         ``GaussianMixture(50)`` or ``KernelDensity(bandwidth=0.3)``, or a Pipeline that ends in
@@ -251,6 +256,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
     prior_ : object
         Density that is fitted to latent codes. Defined only if `prior` is not None. After
         `truncate`, it is still that of all components.
+    offset_ : float
+        Threshold of `score_samples`, in nats: samples that score lower are outliers for `predict`.
+        A fraction `contamination` of the samples of X scores lower. Defined only if `contamination`
+        is greater than 0, and not after `truncate`.
     n_active_components_ : int
         Number of components with a divergence above 0.01 nats.
     n_iter_ : int
@@ -327,6 +336,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
        Minimization". ICML, 2019. :arxiv:`1810.11874`
     .. [12] Ghosh, P., Sajjadi, M. S. M., Vergari, A., Black, M. and Schölkopf, B. "From
        Variational to Deterministic Autoencoders". ICLR, 2020. :arxiv:`1903.12436`
+    .. [13] Rousseeuw, P. J. and Van Driessen, K. "A Fast Algorithm for the Minimum Covariance
+       Determinant Estimator". Technometrics 41, 212-223, 1999.
+       :doi:`10.1080/00401706.1999.10485670`
 
     Examples
     --------
@@ -352,7 +364,7 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         "likelihood": [StrOptions(LIKELIHOODS.keys())],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
-        "contamination": [Interval(Real, 0, 0.5, closed="both")],
+        "contamination": [Interval(Real, 0, 0.5, closed="right"), Options(Real, {0})],
         "image_shape": ["array-like", StrOptions({"auto"}), None],
         "prior": "no_validation",  # check_prior says what it has to be
         "output_activation": [StrOptions({"auto", "clip", "identity"})],
@@ -427,6 +439,11 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         """Refuse a prior that is no density; every likelihood and output can start at PCA."""
         check_prior(self.prior)
 
+    def _find_inliers(self, X):
+        if not self.contamination:
+            return None
+        return find_inliers(X, self.contamination, self.n_components_, self._seeds.solver)
+
     def _make_standardizers(self, moments, target_moments):
         self._check_likelihood(moments, "X")
         return self._likelihood.standardizers(
@@ -482,6 +499,9 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         n_active = _count_active(self.kl_per_component_)
         if self.prior is not None:
             self._fit_prior(X, data.seeds.prior)
+        if self.contamination:
+            every = data.train.source
+            self._set_offset(self._score(every.with_fill(None)), every)
         if likelihood.is_degenerate(module):
             warn_caller(
                 f"The noise variance is at its minimum, {MIN_NOISE_VARIANCE:g} of the mean feature"
@@ -612,8 +632,8 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
             \mathrm{E}_{q(z|x)} \log p(x|z) - \mathrm{KL}(q(z|x) \,\|\, p(z)) \qquad
             \log \frac{1}{K} \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \quad z_k \sim q(z|x)
 
-        To find anomalies among the samples that `fit` is given, set `contamination`. An isolation
-        forest is often as good and faster.
+        To find anomalies among the samples that `fit` is given, set `contamination`; `predict` then
+        compares the scores with a threshold.
 
         Parameters
         ----------
@@ -647,6 +667,10 @@ class VAETransformer(OptionalImageInput, BaseAutoencoder):
         self._model.spec.likelihood.check(
             *X.range(), "X", "an estimator with likelihood='gaussian'"
         )
+        return self._score(X, n_importance_samples)
+
+    def _score(self, X, n_importance_samples=None):
+        """Score of each sample of a source; see `score_samples`."""
         scale, seeds = self._model.target_standardizer.scale, self._seeds
         objective = self._model.spec.build_negative_elbo(scale, seeds.draws, 1.0, _N_SCORE_PAIRS)
         if n_importance_samples is None:

@@ -56,6 +56,7 @@ CONFIGURATIONS = [
     DenoisingAutoencoder(0.5, max_iter=5),
     VAETransformer(max_iter=5),
     VAETransformer(0.5, max_iter=5),
+    VAETransformer(contamination=0.1, max_iter=5),
     VAETransformer(
         image_shape="auto", channels=(4, 8), init="random", output_activation="clip", max_iter=5
     ),

@@ -81,7 +81,7 @@ def test_three_processes_fit_what_one_does(tmp_path):
             X_test.reshape(-1, 8, 8),
         ),
         (DenoisingAutoencoder(8, **settings), pairs, noisy[900:1000]),
-        (VAETransformer(8, **settings), arrays, X_test),
+        (VAETransformer(8, contamination=0.1, **settings), arrays, X_test),
     ]
     cases = [
         (clone(estimator).set_params(max_iter=n_epochs), given, _cut(given))

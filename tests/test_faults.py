@@ -549,19 +549,6 @@ def test_the_start_of_a_fraction_scores_as_pca(digits):
     assert start.score(digits) == pytest.approx(expected, abs=1e-3)
 
 
-# 13. Contamination in small batches.
-
-
-@pytest.mark.parametrize(("contamination", "batch_size"), [(0.25, 2), (0.1, 4), (0.1, 8), (0.3, 3)])
-def test_contamination_does_something_in_small_batches(cancer, contamination, batch_size):
-    def curve(contamination):
-        estimator = _make(VAETransformer, max_iter=1, contamination=contamination)
-        return estimator.set_params(batch_size=batch_size).fit(cancer[:200]).loss_curve_
-
-    # Training leaves out the samples of the highest loss.
-    assert curve(contamination)[0] < curve(0.0)[0]
-
-
 # 14. float64 input has the network copied at each call.
 
 

@@ -42,6 +42,7 @@ ARROWS = {
     "_export": set(),
     "_imputation": {"_frames"},
     "_ordered": {"_files", "_parameters"},
+    "_outliers": {"_linear"},
     "_fitting": {
         "_compat",
         "_data",
@@ -93,7 +94,9 @@ ARROWS = {
         "_images",
         "_lazy",
         "_likelihoods",
+        "_linear",
         "_nn",
+        "_outliers",
         "_parameters",
         "_prior",
         "_warnings",

@@ -1,6 +1,5 @@
 import pickle
 import warnings
-from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -17,10 +16,7 @@ from sklearn.preprocessing import MinMaxScaler
 from skorch.callbacks import Freezer, Unfreezer
 
 from skae import VAETransformer
-from skae._data.datasets import Batch
 from skae._likelihoods.gaussian import MIN_NOISE_VARIANCE
-from skae._nn.nested_dropout import NestedDropout
-from skae._nn.objectives import NegativeELBO
 
 
 def _make(n_components=8, **parameters):
@@ -351,39 +347,6 @@ def test_outliers_have_low_scores(digits, trained):
     assert roc_auc_score(np.repeat([0, 1], 300), -scores) > 0.95
 
 
-def test_contamination_leaves_out_the_samples_with_the_lowest_elbo(trained):
-    rows = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
-    rows[[2, 5]] *= 100
-    rows.requires_grad_()
-    objective = NegativeELBO(1.0, torch.zeros(1, 8), 0.0, contamination=0.25)
-    output = deepcopy(trained.net_.module_).train()(rows, torch.Generator().manual_seed(0))
-    objective(output, Batch(rows, rows.detach())).backward()
-    assert (rows.grad == 0).all(1).nonzero().flatten().tolist() == [2, 5]
-
-
-def test_contamination_leaves_out_samples_at_every_length_alike(digits):
-    """A short prefix has a high loss for any sample."""
-    estimator = _make(16, ordered=True, max_iter=0).fit(digits)
-    module, objective = (
-        estimator.net_.module_,
-        NegativeELBO(1.0, torch.zeros(1, 16), 0.0, contamination=0.2),
-    )
-    rows = (
-        torch.from_numpy(estimator._model.standardizer.transform(np.repeat(digits, 10, axis=0)))
-        .float()
-        .requires_grad_()
-    )
-    output = module.train()(rows, torch.Generator().manual_seed(0))
-    objective(output, Batch(rows, rows.detach())).backward()
-    left_out = (rows.grad == 0).all(1)
-    depths = output.mask.length[:, 0]
-    shares = [
-        left_out[depths == depth].float().mean().item() for depth in NestedDropout(16).lengths
-    ]
-    assert left_out.float().mean().item() == pytest.approx(0.2, abs=1e-3)
-    assert max(shares) < 2 * min(shares)
-
-
 def test_a_refit_forgets_the_density_of_its_start(digits):
     refitted = _make(4, max_iter=1).fit(digits).set_params(init="random").fit(digits)
     fresh = _make(4, max_iter=1, init="random").fit(digits)
@@ -394,17 +357,6 @@ def test_a_refit_forgets_the_density_of_its_start(digits):
         name for name in refitted.net_.module_.state_dict() if name.startswith("start_density")
     ]
     assert refitted.net_.module_.state_dict().keys() == fresh.net_.module_.state_dict().keys()
-
-
-def test_a_rare_cluster_is_not_learned_where_contamination_says_so(digits, rng):
-    rare = rng.permutation(digits[0]) + rng.normal(size=(15, 64))
-    X, is_rare = np.concatenate([digits, rare]), np.repeat([0, 1], [300, 15])
-    estimators = (_make(2, max_iter=60, contamination=share) for share in (0.0, 0.1))
-    learnt, left_out = (
-        roc_auc_score(is_rare, -estimator.fit(X).score_samples(X)) for estimator in estimators
-    )
-    assert learnt < 0.1
-    assert left_out > 0.95
 
 
 # Bernoulli

@@ -16,6 +16,8 @@ Where values are missing, it has a `fill`, which puts others in their place as i
 - ``weights(index)``: weights of the samples at an index, None where all have the weight 1;
 - ``observed(positions)``: whether each value is observed, None where there is no `fill`;
 - ``with_fill(fill)``: the same source with a fill;
+- ``subset(positions)``: a source of the samples at these positions, which are copied unless they
+  are those of a stream;
 - ``range()``: the smallest and the largest value that is observed;
 - ``to_array()``: all samples in one array, for a solver that needs them at once.
 """
@@ -90,6 +92,17 @@ class ArraySource:
         other = copy(self)
         other.fill = fill
         return other
+
+    def subset(self, positions):
+        other = copy(self)
+        other.shape = len(positions), self.shape[1]
+        if self.sample_weight is not None:
+            other.sample_weight = self.sample_weight[positions]
+        other._keep(positions)
+        return other.of_group(self.group)
+
+    def _keep(self, positions):
+        self._X = self._gather(positions)
 
     def __len__(self):
         return self.shape[0]

@@ -252,6 +252,9 @@ class StreamSource(ArraySource):
     def __getitem__(self, batch):
         return self.take(np.arange(len(self))[batch])
 
+    def _keep(self, positions):
+        self._rows = self._in_stream(positions)
+
     def range(self):
         low, high = np.inf, -np.inf
         for chunk, _ in self.chunks():

@@ -49,6 +49,12 @@ class ProbabilisticPCA:
         eigenvalues = np.pad(self.eigenvalues, (0, n_past), constant_values=self.noise_variance)
         return (decoder / eigenvalues).T, decoder, self.noise_variance / eigenvalues
 
+    def squared_distances(self, U):
+        """Squared Mahalanobis distances (n,) of centered samples (n, n_features) in float64."""
+        codes = U @ self.components.T
+        shrinkage = 1 - self.noise_variance / self.eigenvalues
+        return (np.square(U).sum(axis=1) - np.square(codes) @ shrinkage) / self.noise_variance
+
     def noise_variances(self, n_components):
         """Noise variances of the models of the first 1, 2, ..., `n_components` components."""
         rank = len(self.eigenvalues)
