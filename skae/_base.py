@@ -332,9 +332,10 @@ class BaseAutoencoder(
     def score_samples(self, X):
         """Negative mean squared error of the reconstruction of each sample.
 
-        It is a weak anomaly score: a flexible autoencoder reconstructs anomalies, too. The
-        reconstruction error of PCA finds them better on average, and an isolation forest is often
-        as good as any; see also :meth:`VAETransformer.score_samples`.
+        It is a weak anomaly score: a flexible autoencoder reconstructs anomalies, too. Their latent
+        codes are far from the others, however: put a detector such as
+        :class:`sklearn.covariance.EllipticEnvelope` behind the autoencoder in a Pipeline, or use
+        :class:`VAETransformer`.
 
         Parameters
         ----------

@@ -181,7 +181,7 @@ def _first_result(client, futures, workers):
     ]
     if not errors:
         return futures[0].result()
-    # The worker that has failed has another error than those that were told of it.
+    # The worker that has failed has another error than those that stopped because of it.
     error, worker = min(errors, key=lambda error: "processes has failed" in str(error[0]))
     error.add_note(f"It is an error of {worker}; samples are counted in the blocks that it has.")
     raise error

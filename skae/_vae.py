@@ -491,11 +491,8 @@ class VAETransformer(OptionalImageInput, OutlierDetectionMixin, BaseAutoencoder)
             self._model.spec.likelihood,
         )
         kl = self._model.apply(lambda module, u: module.inference(u).kl(), X)
-        kl = np.average(kl.astype(np.float64), axis=0, weights=X.sample_weight)
-        weight = len(X) if X.sample_weight is None else X.sample_weight.sum()
-        self.kl_per_component_ = kl
-        if X.group.size > 1:
-            self.kl_per_component_ = X.group.sum(kl * weight) / X.group.sum(weight)
+        weight = np.ones(len(X)) if X.sample_weight is None else X.sample_weight
+        self.kl_per_component_ = X.group.sum(weight @ kl) / X.group.sum(weight.sum())
         n_active = _count_active(self.kl_per_component_)
         if self.prior is not None:
             self._fit_prior(X, data.seeds.prior)

@@ -190,7 +190,7 @@ class ProcessGroup:
         self._report(error=_NOTICED)
 
     def _disconnect(self):
-        """Close the connections for sums, so that processes which wait for this one are told."""
+        """Close the connections for sums, so that processes that wait for this one get an error."""
         if self._sums is not None:
             dist.destroy_process_group(self._sums)
             self._sums = None

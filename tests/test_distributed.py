@@ -190,7 +190,7 @@ def test_moments_of_several_processes_are_those_of_all_samples(rng, offset):
     X = rng.normal(offset, 1, (60, 3))
     X[:4] = 0
     a, b = _chunk(X[:20]), _chunk(X[20:])
-    parts = [[replace(b, scatter=None)], [True], [b.scatter]]
+    parts = [[(replace(b, scatter=None), True)], [b.scatter]]
     both, expected = merged(a, Simulated(*parts)), _chunk(X)
     for field in fields(Moments):
         np.testing.assert_allclose(

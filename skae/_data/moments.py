@@ -232,8 +232,9 @@ def merged(moments, group):
     """
     if group.size == 1:
         return moments
-    parts = group.gather(None if moments is None else replace(moments, scatter=None))
-    crossed = group.gather(moments is None or moments.scatter is not None)
+    own = None if moments is None else replace(moments, scatter=None)
+    is_crossed = moments is None or moments.scatter is not None
+    parts, crossed = zip(*group.gather((own, is_crossed)), strict=True)
     total, jumps = None, []
     for part in parts:
         if part is not None:

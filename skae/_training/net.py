@@ -116,11 +116,9 @@ class Net(NeuralNet):
             total.add_(step["loss"].detach(), alpha=len(batch[0]))
             n_samples, n_batches = n_samples + len(batch[0]), n_batches + 1
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        group = iterator.dataset.group
+        total, n_samples = iterator.dataset.group.sum(np.array([float(total), n_samples]))
         self.history.record(f"{prefix}_batch_count", n_batches)
-        self.history.record(
-            f"{prefix}_loss", group.sum(float(total)) / sum(group.gather(n_samples))
-        )
+        self.history.record(f"{prefix}_loss", float(total / n_samples))
 
 
 def make_net(module, objective, device, optimizer=None, **settings):
