@@ -204,9 +204,9 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
         Raise it, to 0.2 for example, if there are only a few hundred samples or fewer: training
         then has a better chance to pass the sign test, but fewer samples to learn from. Lower it
         if there are very many samples: a few thousand are enough to compare epochs, and the
-        others are worth more in training. None selects the epoch on the training samples: all
-        samples are trained on, but overfitting goes unnoticed. Ignored if `fit` is given
-        `X_val`.
+        others are worth more in training. None selects the epoch on up to 2000 of the training
+        samples: all samples are trained on, but overfitting goes unnoticed. Ignored if `fit` is
+        given `X_val`.
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation set, the order of the samples and the
         corruption. Pass an int for reproducible results: the global random states of NumPy and

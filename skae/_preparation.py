@@ -16,13 +16,11 @@ from skae._data.joint_moments import JointMoments, merged
 from skae._data.missing import ConstantFill
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
-from skae._data.splitting import split
+from skae._data.splitting import hold_out, validated
 from skae._data.standardizer import Standardizer
 from skae._data.streams import source_of
 from skae._linear import pca
 
-# Largest validation set of "auto": any further sample lowers the error more as a training sample.
-_MAX_AUTO_VALIDATION = 2000
 # Smallest validation set on which an epoch can be significantly better; see the sign test.
 MIN_VALIDATION = 5
 # Codes that are decoded for `explained_variance_ratio_`, over all lengths of prefixes.
@@ -231,11 +229,10 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
         Data and statistics.
     """
     samples, hides = measured.samples, corruption is not None and corruption.hides
-    held_out, trained_on = _split(samples, measured.hashes, validation_fraction, seeds.split)
+    held_out, trained_on = hold_out(measured.hashes, validation_fraction, samples.X, seeds.split)
     inliers, X_linear = measured.inliers, samples.X
     if inliers is not None:
         X_linear = samples.X.subset(inliers)
-        held_out = _among(inliers, held_out, samples.X.group)
     joint = (
         _joint_moments(samples, measured.moments, corruption, held_out, trained_on, seeds)
         if is_anchored and not hides
@@ -259,15 +256,15 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
 
     n = len(X_linear)
     most = math.ceil(_MAX_DESCRIBED_CODES // n_components * n / X_linear.n_samples)
-    positions = np.linspace(0, n - 1, max(2, min(n, most))).astype(int)
-    if inliers is not None:
-        positions = inliers[positions]
+    some = np.linspace(0, n - 1, max(2, min(n, most))).astype(int)
+    some = some if inliers is None else inliers[some]
     train = dataset(samples.X, samples.target, trained_on, 0)
     if samples.X_val is None:
-        validation = dataset(samples.X, samples.target, held_out, 1)
+        positions = validated(held_out, inliers, samples.X, seeds.split)
+        validation = dataset(samples.X, samples.target, positions, 1)
     else:
         validation = dataset(samples.X_val, samples.target_val, None, 1)
-    described = dataset(samples.X, samples.target, positions, 2)
+    described = dataset(samples.X, samples.target, some, 2)
     linear = pca.StandardizedSamples(
         X_linear, measured.moments, measured.standardizer, seeds.solver
     )
@@ -283,39 +280,6 @@ def prepare(measured, corruption, *, validation_fraction, n_components, is_ancho
         fill,
         seeds,
     )
-
-
-def _split(samples, hashes, validation_fraction, seed):
-    """Positions of the validation set and of the training samples; None stands for all samples."""
-    if hashes is None:
-        return None, None
-    n, group = len(samples.X), samples.X.group
-    fraction, most = (
-        (0.1, math.ceil(_MAX_AUTO_VALIDATION * n / samples.X.n_samples))
-        if validation_fraction == "auto"
-        else (validation_fraction, n - 1)
-    )
-    held_out, trained_on = split(
-        hashes, min(most, math.ceil(fraction * n)), np.random.default_rng(seed)
-    )
-    if group.size == 1:
-        return held_out, trained_on
-    # Copies of what another process holds out are held out, too, unless nothing would be left.
-    is_copy = np.isin(hashes, np.concatenate(group.gather(hashes[held_out])))
-    if is_copy.all():
-        return held_out, trained_on
-    return np.flatnonzero(is_copy), np.flatnonzero(~is_copy)
-
-
-def _among(inliers, held_out, group):
-    """Positions of the inliers of a validation set, or of all samples where it is None.
-
-    A validation set without any inlier is returned as it is.
-    """
-    if held_out is None:
-        return inliers
-    chosen = np.intersect1d(held_out, inliers)
-    return chosen if group.sum(len(chosen)) else held_out
 
 
 def _matched(group, X, target, X_val, target_val, sample_weight):

@@ -25,8 +25,8 @@ from skae._data.datasets import SampleDataset
 from skae._data.joint_moments import JointMoments
 from skae._data.joint_moments import merged as merged_joint
 from skae._data.moments import Moments, merged
-from skae._data.splitting import hash_samples
-from skae._preparation import Samples, _split
+from skae._data.splitting import hash_samples, hold_out
+from skae._preparation import Samples
 from skae.distributed import process_group
 
 SCRIPT = Path(__file__).with_name("processes.py")
@@ -220,10 +220,10 @@ def test_copies_are_held_out_in_all_processes(rng):
     X = rng.random((50, 3))
     source = Samples.of(X).X
     hashes = hash_samples(X)
-    held_out, _ = _split(Samples.of(X), hashes, 0.1, 0)
+    held_out, _ = hold_out(hashes, 0.1, source, 0)
     elsewhere = np.setdiff1d(np.arange(50), held_out)[:7]
     source.group, source._n_samples = Simulated([hashes[elsewhere]]), 100
-    both, rest = _split(SimpleNamespace(X=source), hashes, 0.1, 0)
+    both, rest = hold_out(hashes, 0.1, source, 0)
     assert sorted(both) == sorted([*held_out, *elsewhere])
     assert len(rest) == 50 - len(both)
 

@@ -1,7 +1,84 @@
 """The random split into training samples and a validation set."""
 
+import math
+
 import numpy as np
 from scipy.sparse import issparse
+
+# Largest validation set, unless the user sets its size: any further sample lowers the error more as
+# a training sample, and to compare epochs on more training samples only takes time.
+_MAX_VALIDATION = 2000
+
+
+def hold_out(hashes, fraction, X, seed):
+    """Split the samples of a process into a validation set and training samples.
+
+    Parameters
+    ----------
+    hashes : ndarray of shape (n_samples,), or None
+        Hashes of the samples; see :func:`hash_samples`. With None, no sample is held out.
+    fraction : float or "auto"
+        Fraction of the samples to hold out. "auto" is a tenth, but at most 2000 samples.
+    X : skae._data.sources.ArraySource
+        Samples.
+    seed : int
+        Seed of the random choice.
+
+    Returns
+    -------
+    held_out, trained_on : ndarray of int, or None
+        Sorted positions; None stands for no sample and for all of them.
+    """
+    if hashes is None:
+        return None, None
+    n, is_auto = len(X), fraction == "auto"
+    most, fraction = (_most(X), 0.1) if is_auto else (n - 1, fraction)
+    held_out, trained_on = split(
+        hashes, min(most, math.ceil(fraction * n)), np.random.default_rng(seed)
+    )
+    if X.group.size == 1:
+        return held_out, trained_on
+    # Copies of what another process holds out are held out, too, unless nothing would be left.
+    is_copy = np.isin(hashes, np.concatenate(X.group.gather(hashes[held_out])))
+    if is_copy.all():
+        return held_out, trained_on
+    return np.flatnonzero(is_copy), np.flatnonzero(~is_copy)
+
+
+def validated(held_out, inliers, X, seed):
+    """Positions of the samples that select the epoch.
+
+    Parameters
+    ----------
+    held_out : ndarray of int, or None
+        Samples that are held out. With None, they are training samples, up to 2000 of them.
+    inliers : ndarray of int, or None
+        Samples to choose from; None stands for all. They are ignored if no inlier is held out.
+    X : skae._data.sources.ArraySource
+        Samples.
+    seed : int
+        Seed of the random choice.
+
+    Returns
+    -------
+    positions : ndarray of int, or None
+        Sorted positions; None stands for all samples.
+    """
+    if held_out is None:
+        n, most = len(X) if inliers is None else len(inliers), _most(X)
+        if n <= most:
+            return inliers
+        chosen = np.sort(np.random.default_rng(seed).permutation(n)[:most])
+        return chosen if inliers is None else inliers[chosen]
+    if inliers is None:
+        return held_out
+    chosen = np.intersect1d(held_out, inliers)
+    return chosen if X.group.sum(len(chosen)) else held_out
+
+
+def _most(X):
+    """Largest number of samples of this process in the validation set."""
+    return math.ceil(_MAX_VALIDATION * len(X) / X.n_samples)
 
 
 def split(hashes, n_validation, rng):
