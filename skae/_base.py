@@ -176,7 +176,8 @@ class BaseAutoencoder(
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the loss is no longer finite. The best epoch so far is kept.
+            If the loss is no longer finite: the best epoch so far is kept. If epoch 0 is kept after
+            20 epochs or 1000 gradient steps.
         UserWarning
             If a fraction as `n_components` is not reached, a VAE is degenerate or collapsed, or a
             feature has no value.

@@ -3,6 +3,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from conftest import KEEPS_EPOCH_0
 from scipy.special import expit
 from sklearn.decomposition import PCA
 
@@ -120,6 +121,7 @@ def test_start_is_pca_with_every_activation_and_number_of_layers(cancer):
             )
 
 
+@KEEPS_EPOCH_0
 def test_linear_network_stays_at_pcas_optimum(cancer):
     """No linear autoencoder beats PCA on the samples that it is fitted to."""
     parameters = {

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import KEEPS_EPOCH_0
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import estimator_checks as checks
@@ -68,6 +69,7 @@ CONFIGURATIONS = [
 )
 @pytest.mark.filterwarnings("ignore:.*is not reached:UserWarning")
 @parametrize_with_checks(CONFIGURATIONS)
+@KEEPS_EPOCH_0
 def test_estimator(estimator, check):
     if "AddNoise" in repr(estimator) and "sample_weight_equivalence" in check.func.__name__:
         # Each copy of a sample has noise of its own: with copies, the start equals that with

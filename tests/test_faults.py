@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from conftest import KEEPS_EPOCH_0
 from sklearn.datasets import load_linnerud
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
@@ -215,6 +216,7 @@ def _on_a_curve(n_samples):
 
 @EACH
 @pytest.mark.parametrize("how", ["X_val", "a small fraction", "ten samples"])
+@KEEPS_EPOCH_0
 def test_one_validation_sample_keeps_pca(cls, how):
     n_samples, max_iter = (10, 40) if how == "ten samples" else (60, 3)
     fraction = 0.01 if how == "a small fraction" else "auto"
@@ -226,6 +228,7 @@ def test_one_validation_sample_keeps_pca(cls, how):
 
 
 @pytest.mark.parametrize("n_components", [1, 2])
+@KEEPS_EPOCH_0
 def test_ten_samples_of_linnerud_cross_validate_as_pca(n_components):
     X = load_linnerud().data
     estimator = AutoencoderTransformer(

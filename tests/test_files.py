@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import skops.io
 import torch
+from conftest import KEEPS_EPOCH_0
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import make_pipeline
@@ -236,6 +237,7 @@ def _darken(X, random_state):
     return X * random_state.uniform(0.5, 1, size=X.shape)
 
 
+@KEEPS_EPOCH_0
 def test_long_histories(pixels, tmp_path):
     estimator = _fit(ESTIMATORS["dense"], pixels[:60], max_iter=300, batch_size=20)
     for way, dump in DUMP.items():

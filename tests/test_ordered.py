@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import KEEPS_EPOCH_0
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -276,6 +277,7 @@ def test_a_fraction_takes_no_more_components_than_pca_by_the_same_rule(pixels):
         (VAETransformer, 0.4, 32),
     ],
 )
+@KEEPS_EPOCH_0
 def test_n_components_is_the_smallest_that_reaches_the_fraction(pixels, cls, share, cap):
     estimator = cls(share, max_iter=20, random_state=0).fit(pixels[:200], X_val=pixels[200:])
     k = estimator.n_components_

@@ -278,9 +278,27 @@ def test_an_epoch_in_the_middle_can_be_the_best(cancer):
 def test_gains_on_few_samples_that_are_not_significant_are_not_kept(rng):
     """On pure noise, no code can beat PCA, yet some of many epochs score better on ten samples."""
     X, X_val = rng.normal(size=(200, 20)), rng.normal(size=(10, 20))
-    estimator = _fit(X, X_val=X_val, learning_rate_init=1e-3, max_iter=20)
+    with pytest.warns(ConvergenceWarning, match=r"after 20 epochs.* set of size 10") as warned:
+        estimator = _fit(X, X_val=X_val, learning_rate_init=1e-3, max_iter=20)
+    assert [warning.filename for warning in warned] == [__file__]
     assert max(estimator.validation_scores_) > estimator.baseline_score_
     assert estimator.best_iter_ == 0
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize(
+    ("n_epochs", "batch_size", "is_said"),
+    [(0, 1, 0), (1, 64, 0), (19, 64, 0), (20, 64, 1), (18, 1, 0), (19, 1, 1)],
+)
+def test_that_training_was_in_vain_is_said_after_many_steps(
+    rng, init, n_epochs, batch_size, is_said
+):
+    X = rng.normal(size=(60, 3))  # 54 are trained on: 1026 steps in 19 epochs
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        _fit(X, init=init, max_iter=n_epochs, batch_size=batch_size, learning_rate_init=1e-30)
+    assert len(warned) == is_said
+    assert all("on a validation set of size 6." in str(x.message) for x in warned)
 
 
 def test_training_helps(cancer):

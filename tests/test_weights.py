@@ -224,7 +224,7 @@ def test_weights_of_one_are_no_weights(name, samples):
 )
 @pytest.mark.parametrize("name", ["autoencoder", "conv", "masking", "vae"])
 def test_invalid_weights_are_refused_before_anything_is_fitted(name, weights, message, samples):
-    estimator = clone(ALL[name]).fit(samples[0][:30])
+    estimator = clone(ALL[name]).set_params(max_iter=3).fit(samples[0][:30])
     before = estimator.transform(samples[0])
     with pytest.raises(ValueError, match=message):
         estimator.fit(samples[0], sample_weight=weights)

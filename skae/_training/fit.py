@@ -27,6 +27,8 @@ from skae._warnings import warn_caller
 SIGN_TEST_Z = 2.0
 # With max_iter="auto", training has about this many gradient steps, and epochs within this range.
 AUTO_STEPS, AUTO_EPOCHS = 3000, (5, 300)
+# Shorter training is a trial, of which nobody expects much: that it keeps epoch 0 is no surprise.
+MANY_EPOCHS, MANY_STEPS = 20, 1000
 # A validation set with at most this many values is kept in memory, as the network reads it.
 MAX_KEPT_VALUES = 2**22
 
@@ -128,7 +130,7 @@ def fit_net(net, train, validation, *, rng, epochs):
     Warns
     -----
     ConvergenceWarning
-        If a loss is no longer finite. Training ends there.
+        If a loss is no longer finite, where training ends, or if epoch 0 is kept after many others.
     """
     batches = net.get_iterator(train, training=True)
     held_out = _kept(net.get_iterator(validation, training=False))
@@ -190,6 +192,17 @@ def fit_net(net, train, validation, *, rng, epochs):
         if any(group.gather(bool(stops))):
             break
     net.notify("on_train_end", X=train, y=None)
+    n_epochs, is_finite = len(loss_curve), np.isfinite(loss_curve + validation_scores).all()
+    is_long = n_epochs >= MANY_EPOCHS or n_epochs * len(batches) >= MANY_STEPS
+    if best_iter == 0 and is_long and is_finite:
+        warn_caller(
+            f"Epoch 0, at which training starts, is kept after {n_epochs} epochs: no later one is"
+            f" significantly better on a validation set of size {validation.n_samples}. On a larger"
+            " one, a smaller gain is significant: give more samples (in X_val, if you pass it), or"
+            " try validation_fraction=0.2 or None. If that changes nothing, a linear model such as"
+            " PCA is the simpler choice for these data.",
+            ConvergenceWarning,
+        )
 
     net.module_.eval().load_state_dict(best_weights)
     return Curves(loss_curve, validation_scores, baseline_score, best_iter)
