@@ -182,13 +182,13 @@ class FitMixin:
             names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))
             _warn_of_empty_features(moments, names)
         all_moments, is_complete = moments, moments.is_complete
-        fill, moments = _filled(samples.X, moments)
+        fill, moments = _completed(samples.X, moments)
         X = samples.X if is_complete else samples.X.with_fill(fill)
         inliers = self._find_inliers(X)
         if inliers is not None:
             kept = samples.X.subset(inliers)
             moments, _ = measure(kept, cross=cross)
-            fill, moments = _filled(kept, moments)
+            fill, moments = _completed(kept, moments)
             X = samples.X if is_complete else samples.X.with_fill(fill)
         samples = samples._replace(X=X)
         target_moments, target_fill = moments, fill
@@ -367,7 +367,7 @@ def _check_equal(module, group):
         )
 
 
-def _filled(X, moments):
+def _completed(X, moments):
     """Fill of missing values, and the moments of the samples with it."""
     return (fill_of(moments), moments) if moments.is_complete else complete(X, moments)
 
