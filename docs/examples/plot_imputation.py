@@ -72,7 +72,6 @@ results = {
     name: float(np.mean(one[is_missing] ** 2))
     for name, one in deviations.items()
 }
-print("epoch kept:", imputer.best_iter_)
 for name, result in results.items():
     print(f"{name:17}{result:.2f}")
 
