@@ -83,17 +83,17 @@ class BaseAutoencoder(
         return self.init == "pca" and needs_scatter(n_samples, n_features)
 
     @hook
-    def _find_inliers(self, X):
-        """Positions of the samples of a source that the start is limited to; None for all."""
-        return None
-
-    @hook
     def _make_standardizers(self, moments, target_moments):
         """Standardizers of the samples and of their reconstructions."""
         standardizer = self._make_standardizer(moments, "X")
         if target_moments is moments:
             return standardizer, standardizer
         return standardizer, self._make_standardizer(target_moments, "X_target")
+
+    @hook
+    def _find_inliers(self, X):
+        """Positions of the samples of a source that the start is limited to; None for all."""
+        return None
 
     @hook
     def _check_samples(self, moments, name, standardizer):

@@ -55,7 +55,7 @@ class OutlierDetectionMixin:
 
     @available_if(_has_contamination)
     def predict(self, X):
-        """Tell outliers from inliers.
+        """Classify samples as outliers or inliers.
 
         It is available if `contamination` is greater than 0.
 
@@ -78,7 +78,7 @@ class OutlierDetectionMixin:
 
     @available_if(_has_contamination)
     def fit_predict(self, X, y=None, **fit_params):
-        """Fit to X and tell its outliers from its inliers.
+        """Fit to X, and classify its samples as outliers or inliers.
 
         It is available if `contamination` is greater than 0.
 

@@ -175,7 +175,7 @@ def test_values_that_only_outliers_have_must_still_fit_into_float32(far):
         ([3.0, 1.0, 2.0, 4.0], 0.1, 1.0),  # none is below it
         (np.arange(300.0), 0.1, 29.5),
         (np.arange(300.0), 0.1001, 29.5),
-        ([2.0, 2.0, 2.0, 5.0], 0.5, 2.0),  # equal scores are not told apart
+        ([2.0, 2.0, 2.0, 5.0], 0.5, 2.0),  # equal scores are not distinguished
     ],
 )
 def test_threshold(values, fraction, expected):

@@ -40,10 +40,11 @@ data_sets = [
 # Six scores, each high for an outlier. `score_samples` is low for an outlier,
 # hence the minus. It is the log-density of PCA, the evidence lower bound
 # (ELBO) of the VAE, and for the isolation forest a score that is not a
-# density. A VAE that is trained on outliers fits them as well. With
-# ``contamination=0.1``, the tenth of the samples with the lowest ELBO is left
-# out of the start and of each gradient step. A detector of outliers may also
-# follow an autoencoder in a pipeline, and then scores latent codes.
+# density. A VAE that is trained on outliers may fit them as well. With
+# ``contamination=0.1``, it starts without the tenth of the samples that is the
+# least likely for PCA, and each gradient step leaves out the tenth with the
+# lowest ELBO. A detector of outliers may also follow an autoencoder in a
+# pipeline, and then scores latent codes.
 
 
 def reconstruction_error(X):

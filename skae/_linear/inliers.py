@@ -16,10 +16,10 @@ def find_inliers(source, contamination, n_components, seed):
     """Find the samples that are the most likely ones for probabilistic PCA of themselves.
 
     It is what the fast minimum covariance determinant [1]_ does, with probabilistic PCA in the
-    place of a covariance matrix, so that samples may have many features: probabilistic PCA of the
-    samples that are kept tells which are the most likely ones, which are kept next. It starts from
-    the half of the samples that is nearest to their spatial median. Outliers cannot hide each other
-    there, as they can if the first model is fitted to all samples.
+    place of a covariance matrix, so that samples may have many features: the samples that are most
+    likely for probabilistic PCA of those that are kept are kept next. It starts from the half of
+    the samples that is nearest to their spatial median. Outliers cannot hide each other there, as
+    they can if the first model is fitted to all samples.
 
     Parameters
     ----------
