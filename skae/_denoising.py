@@ -191,11 +191,12 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     batch_size : int, default=128
         Number of samples in a gradient step. It is limited to the number of training samples.
     max_iter : int or "auto", default="auto"
-        Number of epochs. All of them are run unless a callback or a diverging loss ends the
-        training, and the best one is kept. The learning-rate schedule has this length, so the
-        first epochs of a long fit differ from a short fit. 0 keeps the initialization: the
-        linear map, if ``init="pca"``. "auto" is the number of epochs that makes about 3000
-        gradient steps, but at least 5 and at most 300.
+        Number of epochs. A given number is run to its end unless a callback or a diverging loss
+        ends the training. The best epoch is kept. The learning-rate schedule has this length, so
+        the first epochs of a long fit differ from a short fit. 0 keeps the initialization: the
+        linear map, if ``init="pca"``. "auto" is the number of epochs that makes about 3000 gradient
+        steps, but at least 5 and at most 300. It ends early, once the highest validation score is
+        10 epochs and 15 % of this number ago.
     validation_fraction : float, "auto" or None, default="auto"
         Fraction of the samples that is held out, at random, as the validation set, which selects
         the epoch and takes no part in gradient steps. "auto" is a tenth of the samples, but at

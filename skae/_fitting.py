@@ -21,7 +21,7 @@ from skae._frames import ACCEPTED, check_samples, check_sparse, check_stream, st
 from skae._model import Model, build_module, prefix_scores, smallest_prefix, weights_of
 from skae._nn.nested_dropout import NestedDropout
 from skae._preparation import Measured, Seeds, prepare
-from skae._training.fit import count_epochs, fit_net, training_settings
+from skae._training.fit import count_epochs, count_no_change, fit_net, training_settings
 from skae._training.net import find_device, make_net
 from skae._training.progress import Epochs
 from skae._warnings import warn_caller
@@ -141,7 +141,14 @@ class FitMixin:
         net = self._make_net(self._started_module(spec, data, device), spec, data, device)
         epochs = Epochs(context, callback_kwargs, partial(self._fitted_by, spec, data))
         rng = torch.Generator(device).manual_seed(data.seeds.noise)
-        curves = fit_net(net, data.train, data.validation, rng=rng, epochs=epochs)
+        curves = fit_net(
+            net,
+            data.train,
+            data.validation,
+            rng=rng,
+            epochs=epochs,
+            n_iter_no_change=count_no_change(self.max_iter, n_epochs),
+        )
         _check_equal(net.module_, group)
         self._publish(spec, data, net, curves)
         context.call_on_fit_task_end(**callback_kwargs, reconstruction_attributes={})

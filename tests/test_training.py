@@ -25,7 +25,7 @@ from skae._data.group import SINGLE
 from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
 from skae._training import fit as training
-from skae._training.fit import training_settings
+from skae._training.fit import count_epochs, training_settings
 from skae._training.net import Batches, find_device
 from skae._training.optimization import Averaging
 
@@ -683,6 +683,25 @@ def test_auto_makes_about_3000_steps_within_5_and_300_epochs(n_rows, batch_size,
         "adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0, np.random.default_rng(0), SINGLE
     )
     assert settings["max_epochs"] == expected
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "n_no_change"), [(120, 64, 45), (330, 8, 11), (620, 8, 10)]
+)
+def test_auto_ends_early_where_the_network_overfits(cancer, n_rows, batch_size, n_no_change):
+    """Until then, it is the fit with that number of epochs, which a given number runs to its end.
+
+    The training sets have 2, 42 and 78 batches, which makes 300, 71 and 38 epochs.
+    """
+    X = np.concatenate([cancer[100:], cancer[100:]])[:n_rows]
+    parameters = {"X_val": cancer[:100], "batch_size": batch_size, "learning_rate_init": 3e-3}
+    auto = _fit(X, max_iter="auto", **parameters)
+    n_epochs = count_epochs("auto", batch_size, len(X))
+    full = _fit(X, max_iter=n_epochs, **parameters)
+    scores = np.array([full.baseline_score_, *full.validation_scores_])
+    since_best = [t - np.argmax(scores[: t + 1]) for t in range(n_epochs + 1)]
+    assert full.n_iter_ == n_epochs > auto.n_iter_ == since_best.index(n_no_change)
+    assert auto.validation_scores_ == full.validation_scores_[: auto.n_iter_]
 
 
 def test_batches_are_not_larger_than_the_data(digits):

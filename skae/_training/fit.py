@@ -27,6 +27,9 @@ from skae._warnings import warn_caller
 SIGN_TEST_Z = 2.0
 # With max_iter="auto", training has about this many gradient steps, and epochs within this range.
 AUTO_STEPS, AUTO_EPOCHS = 3000, (5, 300)
+# It ends early after this fraction of its epochs, and at least this many, without a higher score.
+# Where the network has begun to overfit, the falling learning rate does not help any more.
+AUTO_NO_CHANGE, MIN_NO_CHANGE = 0.15, 10
 # Shorter training is a trial, of which nobody expects much: that it keeps epoch 0 is no surprise.
 MANY_EPOCHS, MANY_STEPS = 20, 1000
 # A validation set with at most this many values is kept in memory, as the network reads it.
@@ -40,6 +43,11 @@ def count_epochs(max_iter, batch_size, n_samples):
     return int(
         np.clip(round(AUTO_STEPS / math.ceil(n_samples / min(batch_size, n_samples))), *AUTO_EPOCHS)
     )
+
+
+def count_no_change(max_iter, n_epochs):
+    """Number of epochs in a row without a higher score after which training ends, None if never."""
+    return None if max_iter != "auto" else max(MIN_NO_CHANGE, math.ceil(AUTO_NO_CHANGE * n_epochs))
 
 
 def training_settings(
@@ -97,7 +105,7 @@ def training_settings(
     }
 
 
-def fit_net(net, train, validation, *, rng, epochs):
+def fit_net(net, train, validation, *, rng, epochs, n_iter_no_change=None):
     """Train a net for its `max_epochs` and keep the epoch with the best validation score.
 
     Epoch 0, the state before training, may be the best. Another epoch is eligible only if
@@ -116,6 +124,9 @@ def fit_net(net, train, validation, *, rng, epochs):
         Generator of the random numbers that the module uses.
     epochs : Epochs
         Object that is called before and after each epoch, and may end the training.
+    n_iter_no_change : int or None, default=None
+        Number of epochs in a row without a new highest score after which training ends. None trains
+        for all epochs.
 
     Returns
     -------
@@ -132,22 +143,9 @@ def fit_net(net, train, validation, *, rng, epochs):
     ConvergenceWarning
         If a loss is no longer finite, where training ends, or if epoch 0 is kept after many others.
     """
-    batches = net.get_iterator(train, training=True)
-    held_out = _kept(net.get_iterator(validation, training=False))
-    objective, group = net.criterion_, validation.group
-    reference = objective.reference(held_out, group)
-    weights = _weights_of(held_out)
-    start_losses = _losses_of(net.module_.eval(), objective, held_out)
-    max_losses = objective.max_losses(_means(start_losses, weights, group), reference)
-    net.baseline_score_ = baseline_score = best_score = objective.score(
-        _mean(start_losses, weights, group), reference
-    )
-    if not math.isfinite(baseline_score):
-        raise ValueError(
-            "X cannot be trained on: before the first epoch, the validation score is"
-            f" {baseline_score}. Rescale its columns, for instance with"
-            " sklearn.preprocessing.StandardScaler."
-        )
+    batches, group = net.get_iterator(train, training=True), validation.group
+    judge = _Judge(net, validation)
+    net.baseline_score_ = judge.baseline_score
     best_iter, best_weights = 0, _copied_weights(net.module_)
     loss_curve, validation_scores = [], []
 
@@ -160,19 +158,14 @@ def fit_net(net, train, validation, *, rng, epochs):
         )
         averaged = dict(net.callbacks_)["averaging"].module_
         group.broadcast(list(averaged.buffers()))
-        losses = _losses_of(averaged, objective, held_out)
-        loss = _mean(losses, weights, group)
-        score = objective.score(loss, reference)
-        keeps_prefixes = bool((_means(losses, weights, group) <= max_losses).all())
-        is_significant = _is_significant((start_losses - losses).mean(1), weights, group)
-        better = score > best_score and keeps_prefixes and is_significant
+        loss, score, is_best = judge.evaluate(averaged)
+        if is_best:
+            best_iter, best_weights = epoch, _copied_weights(averaged)
         loss_curve.append(net.history[-1, "train_loss"])
         validation_scores.append(score)
-        if better:
-            best_score, best_iter, best_weights = score, epoch, _copied_weights(averaged)
         for name, value in {
             "valid_loss": loss,
-            "valid_loss_best": better,
+            "valid_loss_best": is_best,
             "valid_score": score,
         }.items():
             net.history.record(name, value)
@@ -186,26 +179,90 @@ def fit_net(net, train, validation, *, rng, epochs):
             epochs.end_unfitted()
             break
         # Copy the lists, which grow in later epochs.
-        curves = Curves([*loss_curve], [*validation_scores], baseline_score, best_iter)
+        curves = Curves([*loss_curve], [*validation_scores], judge.baseline_score, best_iter)
         stops = _asks_to_stop(net, dataset_train=Scored(train), dataset_valid=Scored(validation))
         stops = epochs.end(net, averaged, curves) or stops
-        if any(group.gather(bool(stops))):
+        if any(group.gather(bool(stops))) or judge.n_iter_no_change == n_iter_no_change:
             break
     net.notify("on_train_end", X=train, y=None)
-    n_epochs, is_finite = len(loss_curve), np.isfinite(loss_curve + validation_scores).all()
-    is_long = n_epochs >= MANY_EPOCHS or n_epochs * len(batches) >= MANY_STEPS
-    if best_iter == 0 and is_long and is_finite:
+    net.module_.eval().load_state_dict(best_weights)
+    curves = Curves(loss_curve, validation_scores, judge.baseline_score, best_iter)
+    _warn_of_no_gain(
+        curves, n_steps=len(loss_curve) * len(batches), n_validation=validation.n_samples
+    )
+    return curves
+
+
+class _Judge:
+    """Comparison of epochs on a validation set.
+
+    Parameters
+    ----------
+    net : Net
+        Net at epoch 0, with which the others are compared.
+    validation : skae._data.datasets.SampleDataset
+        Validation set.
+
+    Attributes
+    ----------
+    baseline_score : float
+        Score of epoch 0.
+    n_iter_no_change : int
+        Number of epochs since the last one with a score above all before, eligible or not.
+    """
+
+    def __init__(self, net, validation):
+        self._batches = _kept(net.get_iterator(validation, training=False))
+        self._objective, self._group = net.criterion_, validation.group
+        self._reference = self._objective.reference(self._batches, self._group)
+        self._weights = _weights_of(self._batches)
+        self._start_losses = _losses_of(net.module_.eval(), self._objective, self._batches)
+        means = _means(self._start_losses, self._weights, self._group)
+        self._max_losses = self._objective.max_losses(means, self._reference)
+        _, self.baseline_score = self._score(self._start_losses)
+        if not math.isfinite(self.baseline_score):
+            raise ValueError(
+                "X cannot be trained on: before the first epoch, the validation score is"
+                f" {self.baseline_score}. Rescale its columns, for instance with"
+                " sklearn.preprocessing.StandardScaler."
+            )
+        self._best_score = self._highest_score = self.baseline_score
+        self.n_iter_no_change = 0
+
+    def evaluate(self, module):
+        """Loss and score of an epoch, and whether it is the best eligible one so far."""
+        losses = _losses_of(module, self._objective, self._batches)
+        loss, score = self._score(losses)
+        means = _means(losses, self._weights, self._group)
+        gains = (self._start_losses - losses).mean(1)
+        is_eligible = bool((means <= self._max_losses).all()) and _is_significant(
+            gains, self._weights, self._group
+        )
+        is_best = is_eligible and score > self._best_score
+        if is_best:
+            self._best_score = score
+        self.n_iter_no_change = 0 if score > self._highest_score else self.n_iter_no_change + 1
+        self._highest_score = max(score, self._highest_score)
+        return loss, score, is_best
+
+    def _score(self, losses):
+        loss = _mean(losses, self._weights, self._group)
+        return loss, self._objective.score(loss, self._reference)
+
+
+def _warn_of_no_gain(curves, n_steps, n_validation):
+    """Warn of a long fit that keeps epoch 0."""
+    n_epochs = len(curves.loss_curve)
+    is_finite = np.isfinite(curves.loss_curve + curves.validation_scores).all()
+    if curves.best_iter == 0 and is_finite and (n_epochs >= MANY_EPOCHS or n_steps >= MANY_STEPS):
         warn_caller(
             f"Epoch 0, at which training starts, is kept after {n_epochs} epochs: no later one is"
-            f" significantly better on a validation set of size {validation.n_samples}. On a larger"
+            f" significantly better on a validation set of size {n_validation}. On a larger"
             " one, a smaller gain is significant: give more samples (in X_val, if you pass it), or"
             " try validation_fraction=0.2 or None. If that changes nothing, a linear model such as"
             " PCA is the simpler choice for these data.",
             ConvergenceWarning,
         )
-
-    net.module_.eval().load_state_dict(best_weights)
-    return Curves(loss_curve, validation_scores, baseline_score, best_iter)
 
 
 def _kept(batches):
