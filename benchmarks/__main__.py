@@ -17,7 +17,7 @@ from benchmarks.questions import DATA_DIR, JOBS, OUT, QUESTIONS
 
 MODULES = (
     "depth epochs ordered downstream denoising imputation density streams processes time_to_quality"
-    " engine"
+    " engine gpu"
 )
 for module in MODULES.split():
     import_module(f"benchmarks.{module}")  # makes its questions

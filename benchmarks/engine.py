@@ -75,7 +75,7 @@ def engine(options):
     With `--dataset mnist` MNIST is measured next to the digits.
     """
     rows, used = [], []
-    for case in _cases(options):
+    for case in cases(options):
         rows += _compare_seconds(case, options.epochs, options.repeats)
         used += _compare_use(case, N_APPLIED * options.repeats)
     if options.memory_samples and PROCESS.exists():  # on Linux alone
@@ -83,7 +83,8 @@ def engine(options):
     return {"": rows, "_use": used + _compare_imports(options.repeats)}
 
 
-def _cases(options):
+def cases(options):
+    """Yield the digits and, with `--dataset mnist`, MNIST, with what is fitted to them."""
     dense = {"hidden_layer_sizes": (256,), "random_state": 0}
     small = AutoencoderTransformer(16, batch_size=32, **dense)
     cases = [(datasets.load(datasets.Source("digits")), "dense", small, peers.dense, (256,))]
@@ -117,16 +118,16 @@ def _run_each(case, epochs):
     k, batch_size = case.estimator.n_components, case.estimator.batch_size
     sizes = (case.X, case.paths, k, batch_size, epochs)
     seconds = {
-        HAND_WRITTEN: _seconds(peers.hand_written, *sizes),
-        DEFAULT_ADAM: _seconds(peers.hand_written, *sizes, fused=False),
-        "hand-written loop, one-cycle rate": _seconds(peers.hand_written, *sizes, one_cycle=True),
-        "skorch's defaults": _seconds(peers.skorch_defaults, *sizes),
+        HAND_WRITTEN: seconds_of(peers.hand_written, *sizes),
+        DEFAULT_ADAM: seconds_of(peers.hand_written, *sizes, fused=False),
+        "hand-written loop, one-cycle rate": seconds_of(peers.hand_written, *sizes, one_cycle=True),
+        "skorch's defaults": seconds_of(peers.skorch_defaults, *sizes),
     }
     if case.hidden:  # a textbook autoencoder, without the linear paths of skae
         network, rest = peers.perceptron(case.X.shape[1], case.hidden, k), (batch_size, epochs)
         loop, of_sklearn = peers.train_textbook, peers.train_mlp_regressor
-        seconds["textbook loop, default Adam"] = _seconds(loop, case.X, network, *rest)
-        seconds["MLPRegressor"] = _seconds(of_sklearn, case.X, case.hidden, k, *rest)
+        seconds["textbook loop, default Adam"] = seconds_of(loop, case.X, network, *rest)
+        seconds["MLPRegressor"] = seconds_of(of_sklearn, case.X, case.hidden, k, *rest)
     return seconds | _fit_seconds(case, epochs)
 
 
@@ -141,7 +142,7 @@ def _fit_seconds(case, epochs):
         return clone(case.estimator).set_params(max_iter=epochs, **parameters)
 
     def fit(**parameters):
-        return _seconds(make(**parameters).fit, case.X, X_val=X_val)
+        return seconds_of(make(**parameters).fit, case.X, X_val=X_val)
 
     total = fit()
     with cells.limited_threads(1):
@@ -163,7 +164,7 @@ def _fit_seconds(case, epochs):
     return seconds
 
 
-def _seconds(function, *args, **kwargs):
+def seconds_of(function, *args, **kwargs):
     peers.pause()
     started = perf_counter()
     function(*args, **kwargs)
@@ -196,7 +197,7 @@ def _applied(estimator, pca, X, repeats):
         "inverse_transform": lambda: estimator.inverse_transform(Z),
         "PCA.inverse_transform": lambda: pca.inverse_transform(Z),
     }
-    runs = [{what: _seconds(way) for what, way in ways.items()} for _ in range(repeats + 1)][1:]
+    runs = [{what: seconds_of(way) for what, way in ways.items()} for _ in range(repeats + 1)][1:]
     medians = {what: median(run[what] for run in runs) for what in ways}
     rows = []
     for what, seconds in medians.items():

@@ -82,19 +82,19 @@ class Network(nn.Module):
         return _Clip.apply(self.D(z) + self.g(z), self.lower, self.upper)
 
 
-def _prepare(X, paths, k):
-    """Standardized samples, and a network whose bounds are the range of all values."""
-    X = torch.from_numpy(X)
+def _prepare(X, paths, k, device="cpu"):
+    """Standardized samples on a device, and a network whose bounds are the range of all values."""
+    X = torch.from_numpy(X).to(device)
     mean = X.mean(0)
     scale = (X - mean).square().mean().sqrt()
     lower, upper = ((bound - mean) / scale for bound in (X.min(), X.max()))
-    return (X - mean) / scale, Network(paths, X.shape[1], k, lower, upper)
+    return (X - mean) / scale, Network(paths, X.shape[1], k, lower, upper).to(device)
 
 
 def _train(network, X, optimizer, batch_size, epochs, after_step=None, after_epoch=None):
     """Train with as little around the arithmetic as PyTorch allows; X is a tensor."""
     for _ in range(epochs):
-        for chosen in torch.randperm(len(X)).split(batch_size):
+        for chosen in torch.randperm(len(X), device=X.device).split(batch_size):
             x = X[chosen]
             optimizer.zero_grad()
             (network(x) - x).square().mean().backward()
@@ -105,13 +105,14 @@ def _train(network, X, optimizer, batch_size, epochs, after_step=None, after_epo
             after_epoch()
 
 
-def hand_written(X, paths, k, batch_size, epochs, *, one_cycle=False, fused=True):
-    """Train skae's network by hand, with fused Adam."""
-    U, network = _prepare(X, paths, k)
+def hand_written(X, paths, k, batch_size, epochs, *, one_cycle=False, fused=True, device="cpu"):
+    """Train skae's network by hand, with fused Adam, on samples that are kept on a device."""
+    U, network = _prepare(X, paths, k, device)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=fused or None)
     n_steps = epochs * -(-len(U) // batch_size)
     cycle = partial(torch.optim.lr_scheduler.OneCycleLR, optimizer, LEARNING_RATE, n_steps)
     _train(network, U, optimizer, batch_size, epochs, cycle().step if one_cycle else None)
+    float(network.V.weight.detach().sum())  # waits for the device
 
 
 def skorch_defaults(X, paths, k, batch_size, epochs):

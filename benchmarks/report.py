@@ -43,10 +43,11 @@ def provenance(seed, threads=None):
     """Where results come from: versions, processor, threads and seed."""
     packages = {name: version(name) for name in ("torch", "scikit-learn", "skorch", "numpy")}
     about = {"seed": seed, "threads": threads or torch.get_num_threads(), "skae": skae.__version__}
-    return about | packages | {"python": platform.python_version(), "processor": _processor()}
+    return about | packages | {"python": platform.python_version(), "processor": processor()}
 
 
-def _processor():
+def processor():
+    """Name of the processor."""
     with suppress(OSError):  # not on Linux
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -143,7 +143,7 @@ class FitMixin:
         rng = torch.Generator(device).manual_seed(data.seeds.noise)
         curves = fit_net(
             net,
-            data.train,
+            data.train.resident(),
             data.validation,
             rng=rng,
             epochs=epochs,

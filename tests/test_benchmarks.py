@@ -98,7 +98,7 @@ def test_a_release_records_every_question_into_the_files_that_there_are(monkeypa
 
     monkeypatch.setattr(type(QUESTIONS["depth"]), "run", run)
     command.main(["record", "--data-dir", str(tmp_path), "--out", str(tmp_path)])
-    assert set(ran) == QUESTIONS.keys()
+    assert set(ran) == QUESTIONS.keys() - {"gpu"}  # of which no result is recorded yet
     recorded = {row["name"]: row for row in report.read_csv(tmp_path / "recorded.csv")}
     further = {"engine_use", "time_to_quality_mnist_validation_ratios", "recorded"}
     further |= {"imputation_test_summary", "imputation_patterns_test_summary"}

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import math
+import statistics
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from benchmarks.__main__ import main
+from skae import AutoencoderTransformer
 
 LIBRARIES = {"PyOD": "pyod", "pythae AE": "pythae", "pythae VAE": "pythae", "Keras": "keras"}
 # Of what skae itself requires.
@@ -207,6 +209,33 @@ def test_engine_is_measured(tmp_path, monkeypatch):
         "nothing",
         "something",
     }
+
+
+def test_gpu_is_measured_on_the_device_that_there_is(tmp_path):
+    (path,) = main(["gpu", "--quick", "--device", "cpu", "--out", str(tmp_path)])
+    *timed, errors = _rows(path)
+    assert [(row["batch_size"], row["what"]) for row in timed] == [
+        (size, what) for size in ("128", "1024") for what in ("hand-written loop", "skae")
+    ]
+    n_images = 1797 - 450  # the others are held out
+    for row in timed:
+        assert float(row["images_per_second"]) == pytest.approx(
+            n_images / float(row["seconds"]), rel=1e-3
+        )
+    for loop, ours in (timed[:2], timed[2:]):
+        ratio = float(ours["seconds"]) / float(loop["seconds"])
+        assert float(ours["ratio"]) == pytest.approx(ratio, rel=1e-3)
+    split = _module("datasets").load(_module("datasets").Source("digits"))
+    r2 = [
+        AutoencoderTransformer(
+            16, hidden_layer_sizes=(256,), batch_size=32, max_iter=1, random_state=seed
+        )
+        .fit(split.train.X)
+        .score(split.held_out.X)
+        for seed in range(3)
+    ]
+    assert float(errors["r2"]) == pytest.approx(statistics.mean(r2), abs=1e-4)
+    assert float(errors["spread"]) == pytest.approx(statistics.stdev(r2), abs=1e-4)
 
 
 def test_the_hand_written_loop_can_have_the_default_optimiser(monkeypatch):

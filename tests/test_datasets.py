@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from skae._data import sources
+from skae._data import datasets, sources
 from skae._data.corruptions import Function, GaussianNoise
-from skae._data.datasets import CorruptedDataset, SampleDataset
+from skae._data.datasets import CorruptedDataset, ResidentDataset, SampleDataset
 from skae._data.moments import Moments
 from skae._data.sources import ArraySource
 from skae._data.standardizer import Standardizer
@@ -233,3 +233,71 @@ def test_targets_are_those_of_the_batches_without_corruption(cancer):
     np.testing.assert_array_equal(
         targets, torch.cat([batch.target for batch in dataset.batches(16)])
     )
+
+
+# In the memory of a device
+
+
+def _rooms(monkeypatch, n_bytes):
+    """As on a device with so much room for samples."""
+    monkeypatch.setattr(datasets, "_room_for_samples", lambda device: n_bytes)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("positions", [None, POSITIONS])
+@pytest.mark.parametrize("has_target", [False, True])
+def test_resident_samples_are_the_batches_that_would_be_read(
+    cancer, monkeypatch, size, shuffled, positions, has_target
+):
+    X = cancer[:120].copy()
+    X[3, 4] = X[9, 0] = np.nan
+    source = ArraySource(X, sample_weight=np.arange(1.0, 121)).with_fill(np.nan_to_num)
+    standardizer = _standardizer(cancer)
+    arguments = (source, standardizer, standardizer, "cpu", positions)
+    dataset = SampleDataset(*arguments, ArraySource(X[:, :2].copy()) if has_target else None)
+    if has_target:
+        dataset.target_standardizer = _standardizer(cancer[:, :2])
+        dataset.target = dataset.target.with_fill(np.nan_to_num)
+    # Samples are prepared in several chunks.
+    monkeypatch.setattr(datasets, "chunk_size", lambda n_features: 50)
+    _rooms(monkeypatch, 1e9)
+    resident = dataset.resident()
+    assert isinstance(resident, ResidentDataset)
+    assert len(resident) == len(dataset)
+    rngs = [np.random.default_rng(0) if shuffled else None for _ in range(2)]
+    for _ in range(2):  # passes
+        batches = [
+            list(which.batches(size, rng))
+            for which, rng in zip((dataset, resident), rngs, strict=True)
+        ]
+        assert len(batches[0]) == len(batches[1])
+        for read, kept in zip(*batches, strict=True):
+            for part, other in zip(read[:4], kept[:4], strict=True):
+                assert torch.equal(part, other)
+            assert (kept.input is kept.target) == (not has_target)
+
+
+def test_samples_are_resident_only_where_there_is_room(cancer, monkeypatch):
+    dataset = _dataset(cancer.astype(np.float32))
+    assert dataset.resident() is dataset  # on the CPU
+    n_bytes = 4 * cancer.size
+    _rooms(monkeypatch, n_bytes - 1)
+    assert dataset.resident() is dataset
+    _rooms(monkeypatch, n_bytes)
+    resident = dataset.resident()
+    assert isinstance(resident, ResidentDataset)
+    assert resident.resident() is resident
+    corrupted = _dataset(cancer, corruption=GaussianNoise(0.1, -np.inf, np.inf), seed=[0])
+    assert corrupted.resident() is corrupted
+
+
+def test_resident_samples_are_read_once(cancer, monkeypatch):
+    dataset = _dataset(cancer)
+    _rooms(monkeypatch, 1e9)
+    resident = dataset.resident()
+    monkeypatch.setattr(ArraySource, "take", None)
+    rng = np.random.default_rng(0)
+    assert sum(
+        len(batch.input) for _ in range(3) for batch in resident.batches(10, rng)
+    ) == 3 * len(cancer)

@@ -8,6 +8,9 @@ import torch
 
 from skae._data.sources import chunk_size
 
+# Fraction of the free memory of a GPU that samples may take: the rest is for the network.
+RESIDENT_FRACTION = 0.25
+
 
 class Batch(NamedTuple):
     """A batch, of training samples or of the validation set.
@@ -58,7 +61,7 @@ class SampleDataset(torch.utils.data.Dataset):
         self.source = source
         self.standardizer = standardizer
         self.target_standardizer = target_standardizer
-        self.device = device
+        self.device = torch.device(device)
         self.positions = positions
         self.target = target
         weights = source.weights(slice(None) if positions is None else positions)
@@ -108,21 +111,19 @@ class SampleDataset(torch.utils.data.Dataset):
         batch : Batch
             Samples and targets.
         """
-        corruption_rng = self._corruption_rng(rng)
         size = size or self.chunk_size
         together = max(1, self.chunk_size // size)  # small batches share the fixed cost
         if rng is None or self.group.size == 1:
-            fetched = self.source.batches(size * together, rng, self.positions)
+            chunks = self._chunks(size * together, rng)
             sizes = shares = repeat(None)
         else:
             sizes, shares = self._taken(size)
             sizes = [sizes[i : i + together] for i in range(0, len(sizes), together)]
             shares = [shares[i : i + together] for i in range(0, len(shares), together)]
-            fetched = self.source.batches(list(map(sum, sizes)), rng, self.positions)
-        for (positions, X), its_sizes, its_shares in zip(fetched, sizes, shares, strict=False):
+            chunks = self._chunks(list(map(sum, sizes)), rng)
+        for parts, its_sizes, its_shares in zip(chunks, sizes, shares, strict=False):
             inputs, targets, weights, observed = (
-                None if part is None else part.split(its_sizes or size)
-                for part in self._fetch(positions, X, corruption_rng)
+                None if part is None else part.split(its_sizes or size) for part in parts
             )
             yield from map(
                 Batch,
@@ -132,6 +133,24 @@ class SampleDataset(torch.utils.data.Dataset):
                 observed or repeat(None),
                 its_shares or repeat(1.0),
             )
+
+    def _chunks(self, size, rng):
+        """Parts of a pass, of a size or of each of a list of sizes."""
+        corruption_rng = self._corruption_rng(rng)
+        for positions, X in self.source.batches(size, rng, self.positions):
+            yield self._fetch(positions, X, corruption_rng)
+
+    def resident(self):
+        """The same samples in the memory of their device, where they fit in it.
+
+        Otherwise, as on the CPU, it is the dataset itself, which copies each batch to the device.
+        """
+        if self.source.is_streamed or not len(self):
+            return self
+        # A target that is the input is kept once.
+        parts = {id(part): part for part in self[0][:4] if part is not None}
+        n_bytes = len(self) * sum(part.nbytes for part in parts.values())
+        return ResidentDataset(self) if n_bytes <= _room_for_samples(self.device) else self
 
     def _taken(self, size):
         """Numbers of samples that this process takes for each step, and their shares of it."""
@@ -163,23 +182,69 @@ class SampleDataset(torch.utils.data.Dataset):
         return self._mask((self.source if self.target is None else self.target).observed(positions))
 
     def _mask(self, observed):
-        if observed is None:
-            return None
-        return torch.from_numpy(observed).to(torch.float32).to(self.device)
+        return None if observed is None else self._to_device(observed)
 
     def _weights_of(self, positions):
         weights = self.source.weights(positions)
-        if weights is None:
-            return None
-        return torch.from_numpy(weights / self._mean_weight).to(torch.float32).to(self.device)
+        return None if weights is None else self._to_device(weights / self._mean_weight)
 
     def _target_of(self, positions, X):
         return X if self.target is None else self.target.take(positions)
 
     def _to_tensor(self, standardizer, X):
-        u = standardizer.transform_in_place(X)
+        return self._to_device(standardizer.transform_in_place(X))
+
+    def _to_device(self, values):
         # Cast before the transfer: not every device supports float64.
-        return torch.from_numpy(u).to(torch.float32).to(self.device)
+        tensor = torch.from_numpy(values).to(torch.float32)
+        if self.device.type == "cuda":  # page-locked memory is copied while the device computes
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+
+class ResidentDataset(SampleDataset):
+    """Samples that are standardized once, and kept in the memory of their device.
+
+    Its batches are those of the other dataset.
+
+    Parameters
+    ----------
+    dataset : SampleDataset
+        Samples.
+    """
+
+    def __init__(self, dataset):
+        vars(self).update(vars(dataset))
+        self._kept, start = None, 0
+        for parts in dataset._chunks(self.chunk_size, None):
+            if self._kept is None:  # one array each: joining chunks would take twice the memory
+                self._kept = [_empty_like(part, len(self)) for part in parts]
+            stop = start + len(parts[0])
+            for kept, part in zip(self._kept, parts, strict=True):
+                if part is not None:
+                    kept[start:stop] = part
+            start = stop
+
+    def _chunks(self, size, rng):
+        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        for positions in torch.from_numpy(order).to(self.device).split(size):
+            yield [None if part is None else part[positions] for part in self._kept or []]
+
+    def resident(self):
+        """Return the dataset itself."""
+        return self
+
+
+def _empty_like(part, n_samples):
+    return None if part is None else part.new_empty((n_samples, *part.shape[1:]))
+
+
+def _room_for_samples(device):
+    """Number of bytes of a device that samples may take, 0 if they are in its memory anyway."""
+    if device.type != "cuda":
+        return 0
+    free, _ = torch.cuda.mem_get_info(device)
+    return RESIDENT_FRACTION * free
 
 
 class CorruptedDataset(SampleDataset):
@@ -203,6 +268,10 @@ class CorruptedDataset(SampleDataset):
         self.corruption = corruption
         self._seed = seed
         self._n_shuffled = 0  # number of shuffled passes so far
+
+    def resident(self):
+        """Return the dataset itself: each pass is corrupted anew."""
+        return self
 
     def _corruption_rng(self, rng):
         self._n_shuffled += rng is not None
