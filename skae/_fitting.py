@@ -24,6 +24,7 @@ from skae._preparation import Measured, Seeds, prepare
 from skae._training.fit import count_epochs, count_no_change, fit_net, training_settings
 from skae._training.net import find_device, make_net
 from skae._training.progress import Epochs
+from skae._training.threads import suitable_threads
 from skae._warnings import warn_caller
 
 _MAX_SEARCHED_COMPONENTS = 128  # trained if n_components is a fraction of the variance
@@ -141,14 +142,16 @@ class FitMixin:
         net = self._make_net(self._started_module(spec, data, device), spec, data, device)
         epochs = Epochs(context, callback_kwargs, partial(self._fitted_by, spec, data))
         rng = torch.Generator(device).manual_seed(data.seeds.noise)
-        curves = fit_net(
-            net,
-            data.train.resident(),
-            data.validation,
-            rng=rng,
-            epochs=epochs,
-            n_iter_no_change=count_no_change(self.max_iter, n_epochs),
-        )
+        batch_size = min(self.batch_size, data.train.n_samples)
+        with suitable_threads(net.module_, spec.n_features, device, batch_size):
+            curves = fit_net(
+                net,
+                data.train.resident(),
+                data.validation,
+                rng=rng,
+                epochs=epochs,
+                n_iter_no_change=count_no_change(self.max_iter, n_epochs),
+            )
         _check_equal(net.module_, group)
         self._publish(spec, data, net, curves)
         context.call_on_fit_task_end(**callback_kwargs, reconstruction_attributes={})

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skae._data.moments import Moments, one_blas_thread
+from skae._data.moments import Moments
 from skae._data.sources import ArraySource
+from skae._threads import one_blas_thread
 
 
 def _moments(X, chunk_size=1024, cross=True):

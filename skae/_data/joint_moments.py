@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skae._data.moments import add_products, mirrored, one_blas_thread
+from skae._data.moments import add_products, mirrored
+from skae._threads import one_blas_thread
 
 
 @dataclass(frozen=True)

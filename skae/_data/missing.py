@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from skae._data.moments import MAX_FEATURES_OF_SCATTER, Moments, merged, one_blas_thread
+from skae._data.moments import MAX_FEATURES_OF_SCATTER, Moments, merged
+from skae._threads import one_blas_thread
 
 # Iterations of the EM algorithm. More would fit better, and predict worse on few samples.
 _N_ITERATIONS = 5

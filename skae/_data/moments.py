@@ -3,15 +3,13 @@
 The moments of parts of the samples can be merged.
 """
 
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from threading import Lock
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
-from threadpoolctl import ThreadpoolController
+
+from skae._threads import one_blas_thread
 
 # With up to this many features, a scatter matrix is cheap and spares a centered copy of X.
 MAX_FEATURES_OF_SCATTER = 2000
@@ -281,34 +279,3 @@ def mirrored(scatter):
     for i in range(1, len(scatter)):
         scatter[i, :i] = scatter[:i, i]
     return scatter
-
-
-@contextmanager
-def one_blas_thread():
-    """Context manager in which the BLAS of numpy and scipy uses one thread.
-
-    Further threads would keep spinning afterwards and slow down the first batches. The number of
-    threads belongs to the whole process. Where several threads are in the context, the first one
-    sets the number and the last one restores it: otherwise one could restore what another has set.
-    """
-    with _LOCK:
-        if not _INSIDE:
-            _INSIDE.append(_threadpools().limit(limits=1, user_api="blas"))
-        else:
-            _INSIDE.append(None)
-    try:
-        yield
-    finally:
-        with _LOCK:
-            if len(_INSIDE) == 1:
-                _INSIDE[0].restore_original_limits()
-            _INSIDE.pop()
-
-
-_LOCK = Lock()
-_INSIDE = []  # an entry for each thread in the context: the limiter, then None for the others
-
-
-@cache
-def _threadpools():
-    return ThreadpoolController()

@@ -10,7 +10,8 @@ from scipy.sparse.linalg import aslinearoperator, svds
 from sklearn.decomposition import PCA
 from sklearn.utils.extmath import svd_flip
 
-from skae._data.moments import MAX_FEATURES_OF_SCATTER, one_blas_thread
+from skae._data.moments import MAX_FEATURES_OF_SCATTER
+from skae._threads import one_blas_thread
 
 # Streams with at most this many values are decomposed in memory, where there is no scatter matrix.
 MAX_VALUES_IN_MEMORY = 2**24

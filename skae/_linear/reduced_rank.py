@@ -4,8 +4,9 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg.blas import dsyrk
 
-from skae._data.moments import mirrored, one_blas_thread
+from skae._data.moments import mirrored
 from skae._linear.pca import LinearStart, leading_eigenvectors
+from skae._threads import one_blas_thread
 
 # Candidates for the ridge penalty, relative to the variance of each feature.
 _PENALTIES = (1e-6, 1e-4, 1e-2, 0.1, 1.0)
