@@ -176,6 +176,7 @@ def test_values_that_only_outliers_have_must_still_fit_into_float32(far):
         (np.arange(300.0), 0.1, 29.5),
         (np.arange(300.0), 0.1001, 29.5),
         ([2.0, 2.0, 2.0, 5.0], 0.5, 2.0),  # equal scores are not distinguished
+        ([-8.0, 2.0 - 1e-9, 2.0, 5.0], 0.5, -3.0),  # nor are those that differ by rounding
     ],
 )
 def test_threshold(values, fraction, expected):

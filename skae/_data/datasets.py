@@ -145,12 +145,13 @@ class SampleDataset(torch.utils.data.Dataset):
 
         Otherwise, as on the CPU, it is the dataset itself, which copies each batch to the device.
         """
-        if self.source.is_streamed or not len(self):
+        room = _room_for_samples(self.device)
+        if not room or self.source.is_streamed or not len(self):
             return self
         # A target that is the input is kept once.
         parts = {id(part): part for part in self[0][:4] if part is not None}
         n_bytes = len(self) * sum(part.nbytes for part in parts.values())
-        return ResidentDataset(self) if n_bytes <= _room_for_samples(self.device) else self
+        return ResidentDataset(self) if n_bytes <= room else self
 
     def _taken(self, size):
         """Numbers of samples that this process takes for each step, and their shares of it."""

@@ -10,6 +10,7 @@ from skae._linear.ppca import ppca
 _MEDIAN_STEPS, _MAX_STEPS = 10, 10
 # Of the standardized samples: only for samples that have no variance at all.
 _LEAST_NOISE_VARIANCE = 1e-9
+_SAME_SCORE = 1e-6  # relative difference of scores that is rounding
 
 
 def find_inliers(source, contamination, n_components, seed):
@@ -81,7 +82,8 @@ def threshold(scores, fraction, source):
     # The last bits of a sum must not decide about a sample.
     is_below = weights[order].cumsum() <= fraction * weights.sum() * (1 + 1e-9)
     lowest = scores[order][is_below.sum()]
-    below = scores[scores < lowest]
+    # Nor may those of a score: samples that determine a subspace are all equally far from its mean.
+    below = scores[(scores < lowest) & ~np.isclose(scores, lowest, rtol=_SAME_SCORE, atol=0)]
     return float((lowest + below.max()) / 2 if len(below) else lowest)
 
 
