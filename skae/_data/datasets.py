@@ -229,7 +229,7 @@ class ResidentDataset(SampleDataset):
     def _chunks(self, size, rng):
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
         for positions in torch.from_numpy(order).to(self.device).split(size):
-            yield [None if part is None else part[positions] for part in self._kept or []]
+            yield [None if part is None else part[positions] for part in self._kept]
 
     def resident(self):
         """Return the dataset itself."""
@@ -271,7 +271,7 @@ class CorruptedDataset(SampleDataset):
         self._n_shuffled = 0  # number of shuffled passes so far
 
     def resident(self):
-        """Return the dataset itself: each pass is corrupted anew."""
+        """Return the dataset itself, since each pass has a new corruption."""
         return self
 
     def _corruption_rng(self, rng):
