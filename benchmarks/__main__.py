@@ -52,7 +52,7 @@ RELEASE = (
     BINARIZED,
     f"{BINARIZED} --epochs 30 --label 30_epochs",
     "density samples --dataset mnist --evaluate test",
-    "outliers --n-seeds 1",
+    "outliers",
     "streams --dataset mnist --threads 1",
     "processes --dataset mnist --threads 1",
     "time_to_quality --dataset mnist --threads 1",
