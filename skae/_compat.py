@@ -4,6 +4,7 @@ Each name that a supported version lacks says which version makes its replacemen
 """
 
 import sklearn
+import torch
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, Options, RealNotInt, StrOptions
@@ -71,6 +72,14 @@ def check_sample_weight(sample_weight, X, **options):
     return weights
 
 
+def cpu_capabilities():
+    """Instruction sets of the processor, by name; none where torch does not know them.
+
+    The case without them is superfluous with torch 2.13.
+    """
+    return getattr(torch.cpu, "get_capabilities", dict)()
+
+
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
@@ -80,6 +89,7 @@ __all__ = [
     "check_feature_names",
     "check_matplotlib_support",
     "check_sample_weight",
+    "cpu_capabilities",
     "fit_context",
     "get_container_adapter",
     "get_feature_names",

@@ -23,8 +23,8 @@ from skae._nn.nested_dropout import NestedDropout
 from skae._preparation import Measured, Seeds, prepare
 from skae._training.fit import count_epochs, count_no_change, fit_net, training_settings
 from skae._training.net import find_device, make_net
+from skae._training.processor import products_per_sample, suitable_dtype, suitable_threads
 from skae._training.progress import Epochs
-from skae._training.threads import suitable_threads
 from skae._warnings import warn_caller
 
 _MAX_SEARCHED_COMPONENTS = 128  # trained if n_components is a fraction of the variance
@@ -142,8 +142,12 @@ class FitMixin:
         net = self._make_net(self._started_module(spec, data, device), spec, data, device)
         epochs = Epochs(context, callback_kwargs, partial(self._fitted_by, spec, data))
         rng = torch.Generator(device).manual_seed(data.seeds.noise)
-        batch_size = min(self.batch_size, data.train.n_samples)
-        with suitable_threads(net.module_, spec.n_features, device, batch_size):
+        n_products = products_per_sample(net.module_, spec.n_features) * min(
+            self.batch_size, data.train.n_samples
+        )
+        if self.network is None:  # modules of the user may need another dtype
+            net.module_.train_in(suitable_dtype(device, spec.n_features, n_products))
+        with suitable_threads(device, n_products):
             curves = fit_net(
                 net,
                 data.train.resident(),

@@ -30,7 +30,7 @@ ARROWS = {
     "_nn": set(),
     "_linear": {"_data", "_threads"},
     "_likelihoods": {"_data", "_linear"},
-    "_training": {"_nn", "_threads", "_warnings"},
+    "_training": {"_compat", "_nn", "_threads", "_warnings"},
     "_model": {"_data", "_likelihoods", "_nn", "_scores"},
     "_preparation": {"_data", "_linear"},
     "_lazy": {"_compat", "_data"},

@@ -14,7 +14,7 @@ from skae import (
     DenoisingAutoencoder,
     VAETransformer,
 )
-from skae._training.threads import products_per_sample
+from skae._training.processor import products_per_sample
 
 ESTIMATORS = [
     AutoencoderTransformer,

@@ -106,6 +106,8 @@ class AnchoredMap(nn.Module):
     trains_linear : bool
         Whether the linear path is trained. If not, no gradient reaches it, even if a callback
         unfreezes it.
+    training_dtype : torch.dtype
+        Dtype of the products in the residual path in training, otherwise float32.
     """
 
     def __init__(self, residual, linear=None):
@@ -113,14 +115,22 @@ class AnchoredMap(nn.Module):
         self.linear = linear
         self.residual = residual
         self.trains_linear = True
+        self.training_dtype = torch.float32
 
     def forward(self, x, residual_x=None):
         """Map x; if `residual_x` is given, it is the input of the residual path instead of x."""
-        residual = self.residual(x if residual_x is None else residual_x)
+        residual = self._residual(x if residual_x is None else residual_x)
         if self.linear is None:
             return residual
         weight = self.linear.weight if self.trains_linear else self.linear.weight.detach()
         return torch.addmm(residual, x, weight.t())  # one kernel for product and sum
+
+    def _residual(self, x):
+        if not self.training or self.training_dtype == torch.float32:
+            return self.residual(x)
+        with torch.autocast("cpu", self.training_dtype):
+            residual = self.residual(x)
+        return residual.float()
 
     @torch.no_grad()
     def initialize(self, rng):
@@ -219,6 +229,10 @@ class Autoencoder(nn.Module):
         """Set the weights to a linear model, a :class:`skae._linear.pca.LinearStart`."""
         self.encoder.start_at(start.encoder)
         self.decoder.start_at(start.decoder)
+
+    def train_in(self, dtype):
+        """Set the dtype of the products in the residual paths in training."""
+        self.encoder.training_dtype = self.decoder.training_dtype = dtype
 
     def complete(self):
         """Set parameters that no gradient has reached, after training."""
