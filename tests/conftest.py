@@ -7,8 +7,22 @@ from packaging.requirements import Requirement
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
+from skae import (
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+)
+
 # With one thread, sums are made in one order, and results are bitwise reproducible.
 torch.set_num_threads(1)
+
+ESTIMATORS = (
+    AutoencoderTransformer,
+    ConvAutoencoderTransformer,
+    DenoisingAutoencoder,
+    VAETransformer,
+)
 
 # For tests of fits that keep epoch 0 after many others, of which they warn.
 KEEPS_EPOCH_0 = pytest.mark.filterwarnings("ignore:Epoch 0, at which training starts")

@@ -3,23 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from conftest import ESTIMATORS
 from torch.nn.modules.module import register_module_forward_hook
 
-from skae import (
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-)
+from skae import AutoencoderTransformer
 from skae._training import processor
 from skae._training.processor import suitable_dtype
 
-ESTIMATORS = [
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-]
 CPU = torch.device("cpu")
 HAS, HAS_NOT = {"avx512_bf16": True}, {"avx512_bf16": False, "avx2": True}
 

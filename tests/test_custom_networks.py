@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skops.io
 import torch
+from conftest import ESTIMATORS
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
@@ -25,12 +26,6 @@ from skae._nn.custom import EncoderPath
 from skae._nn.draws import Draws
 from skae._training.optimization import FlatAdam, WeightDecay
 
-ESTIMATORS = (
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-)
 pytestmark = pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
 
 

@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ESTIMATORS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -19,17 +20,9 @@ from skae import (
     AutoencoderTransformer,
     ConvAutoencoderTransformer,
     DenoisingAutoencoder,
-    VAETransformer,
 )
 
 da = pytest.importorskip("dask.array")
-
-ESTIMATORS = (
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-)
 
 
 @pytest.fixture(name="X")

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import KEEPS_EPOCH_0
+from conftest import ESTIMATORS, KEEPS_EPOCH_0
 from sklearn.datasets import load_linnerud
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
@@ -47,13 +47,7 @@ from skae._data.sources import ArraySource
 from skae._nn.vae import PCADensity
 
 ROOT = Path(__file__).parent.parent
-CLASSES = [
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-]
-EACH = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+EACH = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
 pytestmark = pytest.mark.filterwarnings("ignore:.*components are in use:UserWarning")
 
 
@@ -616,7 +610,7 @@ def test_a_fitted_estimator_holds_its_weights_and_no_more(cls, digits, optimizer
 
 
 @pytest.mark.parametrize("method", ["score", "score_samples"])
-@pytest.mark.parametrize("cls", CLASSES[:3], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", ESTIMATORS[:3], ids=lambda cls: cls.__name__)
 def test_a_score_takes_no_copy_of_the_samples(cls, method, wide):
     estimator = _make(cls, max_iter=0, validation_fraction=0.01).fit(wide)
     score = getattr(estimator, method)
@@ -798,7 +792,7 @@ for name in sys.argv[1:]:
 # Before, the dispatch requires a further package.
 @pytest.mark.requires("scikit-learn>=1.7")
 def test_tensors_are_taken_under_array_api_dispatch():
-    command = [sys.executable, "-c", PROGRAM, *(cls.__name__ for cls in CLASSES)]
+    command = [sys.executable, "-c", PROGRAM, *(cls.__name__ for cls in ESTIMATORS)]
     environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from conftest import ESTIMATORS
 from sklearn import config_context
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,12 +17,6 @@ from skae import (
     reconstruction_score,
 )
 
-ESTIMATORS = [
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-]
 NAMES = ["zeta", "alpha", "mid", "beta"]  # in no order
 OTHERS = {"pandas": "polars", "polars": "pandas"}
 

@@ -7,6 +7,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from conftest import ESTIMATORS
 
 import skae
 from skae._base import BaseAutoencoder
@@ -211,12 +212,6 @@ def test_what_is_private_elsewhere_stands_in_one_file_and_nothing_of_torch_does(
 
 # Subclasses.
 
-ESTIMATORS = (
-    skae.AutoencoderTransformer,
-    skae.ConvAutoencoderTransformer,
-    skae.DenoisingAutoencoder,
-    skae.VAETransformer,
-)
 SCIKIT_LEARNS = {
     "__init__",
     "_parameter_constraints",

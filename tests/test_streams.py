@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ESTIMATORS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -11,19 +12,11 @@ from skae import (
     AutoencoderTransformer,
     ConvAutoencoderTransformer,
     DenoisingAutoencoder,
-    VAETransformer,
 )
 from skae._data import streams
 from skae._data.sources import ArraySource
 from skae._data.streams import opened, source_of
 from skae._linear import pca as linear_pca
-
-ESTIMATORS = (
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-)
 
 
 def _memory_mapped(X, folder):

@@ -5,23 +5,17 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
+from conftest import ESTIMATORS
 from skorch.callbacks import Callback
 from torch.utils.flop_counter import FlopCounterMode
 
 from skae import (
     AutoencoderTransformer,
     ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
     VAETransformer,
 )
 from skae._training.processor import products_per_sample
 
-ESTIMATORS = [
-    AutoencoderTransformer,
-    ConvAutoencoderTransformer,
-    DenoisingAutoencoder,
-    VAETransformer,
-]
 N_THREADS = 4
 
 

@@ -41,8 +41,8 @@ def suitable_dtype(device, n_features, n_products):
     """Dtype for the products of the residual paths in training: bfloat16 or float32.
 
     It is bfloat16 if the processor has instructions for it and the samples have many features.
-    Weights, gradients and the linear paths remain in float32, and so does all that is computed
-    after training. This is mixed-precision training [1]_.
+    The weights, their updates and the linear paths remain in float32, and so does all that is
+    computed after training. This is mixed-precision training [1]_.
 
     Parameters
     ----------
