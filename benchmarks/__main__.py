@@ -17,7 +17,7 @@ from benchmarks.questions import DATA_DIR, JOBS, OUT, QUESTIONS
 
 MODULES = (
     "depth epochs ordered downstream denoising imputation density streams processes time_to_quality"
-    " engine gpu"
+    " engine large_images gpu"
 )
 for module in MODULES.split():
     import_module(f"benchmarks.{module}")  # makes its questions
@@ -57,6 +57,7 @@ RELEASE = (
     "processes --dataset mnist --threads 1",
     "time_to_quality --dataset mnist --threads 1",
     "engine --dataset mnist --repeats 3 --epochs 4",
+    "large_images",
 )
 
 

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn import datasets as embedded
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
+from torch.nn.functional import interpolate
 
 HELD_OUT_FRACTION = 0.25  # of the samples, for data that come without a test part
 EMBEDDED_TABLES = {"breast_cancer": embedded.load_breast_cancer, "wine": embedded.load_wine}
 MNIST_TRAIN, MNIST_VALIDATION = 60_000, 10_000  # all training images; the last ones validate
 PATCH = 16  # pixels, the height and width of a patch and the step from one to the next
+CROPPED = 80, 160  # pixels, the smallest side of what is cut out, and a limit that none reaches
+QUARTERS = {"train": (0, 2), "validation": (2, 3), "test": (3, 4)}  # of the width, for crops
 LEVELS = 32  # of brightness, of images that are kept as text
 
 
@@ -88,12 +92,36 @@ def _patches(source):
     training patches are from the left of that. The label is the photograph. Patches do not
     overlap: the validation set of a fit would have pixels of its training set.
     """
-    photographs = [image.astype(np.float32) / 255 for image in embedded.load_sample_images().images]
+    photographs = _photographs()
     quarter = photographs[0].shape[1] // 4
     end = {"validation": 3, "test": 4}[source.evaluate] * quarter
     train = _patches_of([image[:, : end - quarter] for image in photographs])
     held_out = _patches_of([image[:, end - quarter : end] for image in photographs])
     return Split("patches", train, held_out, image_shape=(PATCH, PATCH, 3))
+
+
+def _photographs():
+    return [image.astype(np.float32) / 255 for image in embedded.load_sample_images().images]
+
+
+def crops(side, n_samples, part, seed):
+    """Square color images, cut out of a part of the two photographs and scaled to a side, flat.
+
+    The parts are those of `QUARTERS`. Place, size, orientation and brightness are random, so the
+    crops of a part overlap.
+    """
+    rng, (start, end) = np.random.default_rng([seed, *QUARTERS[part]]), QUARTERS[part]
+    X, photographs = np.empty((n_samples, side, side, 3), np.float32), _photographs()
+    for crop in X:
+        image, size = photographs[rng.integers(len(photographs))], rng.integers(*CROPPED)
+        quarter = image.shape[1] // 4
+        top = rng.integers(len(image) - size + 1)
+        left = rng.integers(start * quarter, end * quarter - size + 1)
+        cut = image[top : top + size, left : left + size][:, :: rng.choice([1, -1])].copy()
+        channels = torch.from_numpy(cut).permute(2, 0, 1)[None]
+        scaled = interpolate(channels, (side, side), mode="bilinear", antialias=True)[0]
+        np.clip(scaled.permute(1, 2, 0).numpy() * rng.uniform(0.8, 1.2), 0, 1, out=crop)
+    return X.reshape(n_samples, -1)
 
 
 def _patches_of(images):

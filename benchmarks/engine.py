@@ -226,12 +226,17 @@ def _compare_memory(n_samples):
     size = n_samples * MEMORY_FEATURES * np.dtype(np.float32).itemsize
     rows = []
     for method in ("PCA", "skae"):
-        call = f"peak_of_fit({method!r}, {n_samples})"
-        peak = int(_python(f"from benchmarks.engine import peak_of_fit; print({call})"))
+        peak = int(in_new_process(f"benchmarks.engine.peak_of_fit({method!r}, {n_samples})"))
         row = {"case": f"memory, {n_samples} x {MEMORY_FEATURES}", "what": method}
         row |= {"mebibytes": peak / 2**20, "ratio": peak / size, "epochs": MEMORY_EPOCHS}
         rows.append(row)
     return rows
+
+
+def in_new_process(call):
+    """What a call of a function of a module prints if it is made in a process of its own."""
+    module = call.partition("(")[0].rpartition(".")[0]
+    return _python(f"import {module}; print({call})")
 
 
 def _python(program):
@@ -249,9 +254,14 @@ def peak_of_fit(method, n_samples):
     X -= 4
     np.maximum(X, 0, out=X)
     make(8, 0).fit(X[:200, :16].copy())  # libraries load at a first fit
+    return peak_above(lambda: make(MEMORY_COMPONENTS, 0).fit(X))
+
+
+def peak_above(function):
+    """Bytes at the peak of a function above what was there before, in this process, on Linux."""
     (PROCESS / "clear_refs").write_text("5")  # makes what there is the peak
     before = _peak()
-    make(MEMORY_COMPONENTS, 0).fit(X)
+    function()
     return _peak() - before
 
 

@@ -177,6 +177,8 @@ class DenoisingAutoencoder(OptionalImageInput, BaseAutoencoder):
     learning_rate_init : float, default=0.003
         Peak of the one-cycle learning rate [1]_, which rises for the first tenth of the steps
         and then falls to zero. Lower it if training diverges or the validation score fluctuates.
+        With the optimizer "adam", the weights of a layer with more than 3136 inputs have a lower
+        rate, in inverse proportion to their number (:arxiv:`2203.03466`).
     alpha : float, default=0.001
         Weight decay, at least 0 and less than 1, decoupled from the optimizer [4]_. It applies
         to the network g, and to those layers of f that have a fan-in above 256: at each step

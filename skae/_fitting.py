@@ -293,6 +293,7 @@ class FitMixin:
 
     def _make_net(self, module, spec, data, device):
         settings = training_settings(
+            module=module,
             optimizer=self.optimizer,
             learning_rate_init=self.learning_rate_init,
             alpha=self.alpha,

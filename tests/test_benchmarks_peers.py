@@ -5,6 +5,7 @@ import importlib
 import math
 import statistics
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -236,6 +237,43 @@ def test_gpu_is_measured_on_the_device_that_there_is(tmp_path):
     ]
     assert float(errors["r2"]) == pytest.approx(statistics.mean(r2), abs=1e-4)
     assert float(errors["spread"]) == pytest.approx(statistics.stdev(r2), abs=1e-4)
+
+
+def test_fits_to_large_images_are_measured(tmp_path):
+    (path,) = main(["large_images", "--quick", "--out", str(tmp_path)])
+    rows = {(row["method"], row["what"]): row for row in _rows(path)}
+    for method in ("skae conv", "skae conv, no linear paths"):
+        parts = [rows[method, what] for what in ("start", "gradient steps", "validation")]
+        fit = rows[method, "fit"]
+        total = sum(float(part["seconds"]) for part in parts)
+        assert float(fit["seconds"]) == pytest.approx(total, rel=1e-3)
+        assert sum(float(part["ratio"]) for part in parts) == pytest.approx(1, rel=1e-3)
+        ratio = float(fit["seconds"]) / float(rows["PCA", "fit"]["seconds"])
+        assert float(fit["ratio"]) == pytest.approx(ratio, rel=1e-3)
+    crops = _module("datasets").crops
+    X, X_held_out = crops(16, 300, "train", 0), crops(16, 500, "test", 0)
+    error = _pca_errors(4, X, X_held_out).mean()
+    assert float(rows["PCA", "error"]["mse"]) == pytest.approx(error, rel=1e-3)
+    sizes = {method: int(rows[method, "parameters"]["parameters"]) for method, _ in rows}
+    assert sizes["PCA"] == (4 + 1) * 768
+    assert sizes["skae conv"] - sizes["skae conv, no linear paths"] == 2 * 4 * 768
+    assert all(float(rows[method, "peak memory"]["mebibytes"]) > 0 for method in sizes)
+
+
+def test_crops_are_of_their_part_of_the_photographs(monkeypatch):
+    """A quarter of these has one color, so all pixels of a crop have its brightness."""
+    datasets = _module("datasets")
+    colors = np.repeat([50, 100, 150, 200], 160).astype(np.uint8)
+    photograph = np.broadcast_to(colors[:, None], (427, 640, 3))
+    images = SimpleNamespace(images=[photograph, photograph])
+    monkeypatch.setattr(datasets.embedded, "load_sample_images", lambda: images)
+    for part, color in (("validation", 150), ("test", 200)):
+        X = datasets.crops(8, 30, part, 0)
+        assert X.shape == (30, 8 * 8 * 3)
+        np.testing.assert_allclose(X, np.broadcast_to(X[:, :1], X.shape), rtol=1e-5)
+        brightness = X[:, 0] / (color / 255)
+        assert 0.8 <= brightness.min() < 0.9 < 1.1 < brightness.max() <= 1.2
+    assert datasets.crops(8, 30, "train", 0).max() <= 1.2 * 100 / 255 + 1e-6
 
 
 def test_the_hand_written_loop_can_have_the_default_optimiser(monkeypatch):

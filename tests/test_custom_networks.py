@@ -255,9 +255,8 @@ def test_weight_decay_is_that_of_wide_layers_and_of_the_decoder(optimizer):
     module.encoder.residual = encoder
     module.decoder.residual = nn.Sequential(Transposed(wide), frozen, Transposed(norm))
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
-    net = SimpleNamespace(
-        module_=module, lr=0.1, optimizer_=optimizer([{"params": [*module.parameters()]}], lr=0.05)
-    )
+    group = {"params": [*module.parameters()], "initial_lr": 0.1}
+    net = SimpleNamespace(module_=module, optimizer_=optimizer([group], lr=0.05))
     decay = WeightDecay(alpha=0.3)
     decay.on_train_begin(net)
     decay.on_batch_end(net)
@@ -265,6 +264,14 @@ def test_weight_decay_is_that_of_wide_layers_and_of_the_decoder(optimizer):
     for name, p in module.named_parameters():
         factor = 1 - 0.3 * 0.05 / 0.1 if id(p) in decayed else 1
         np.testing.assert_allclose(p.detach(), factor * before[name], rtol=1e-6, err_msg=name)
+
+
+def test_weights_of_different_groups_are_different_views():
+    """Though the second follows the first, if one looks at their positions in the vectors only."""
+    first, before, second = (nn.Parameter(torch.full((3,), value)) for value in (1.0, 2.0, 3.0))
+    FlatAdam([{"params": [first]}, {"params": [before, second]}], lr=0.1)
+    views = FlatAdam.flat_views([first, second])
+    assert [view.tolist() for view in views] == [[1, 1, 1], [3, 3, 3]]
 
 
 # Ordered codes

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -11,11 +13,29 @@ from skae._data.standardizer import Standardizer
 from skae._linear import pca, reduced_rank
 
 
-def _start(X, n_components, chunk_size=1024):
+def _samples(X, chunk_size=1024):
     source = ArraySource(X)
     moments = Moments.of(source.chunks(chunk_size), cross=pca.needs_scatter(*X.shape))
     standardizer = Standardizer.of(moments, centered=True, bounded=False)
-    return pca.pca(pca.StandardizedSamples(source, moments, standardizer, seed=0), n_components)
+    return pca.StandardizedSamples(source, moments, standardizer, seed=0)
+
+
+def _start(X, n_components, chunk_size=1024):
+    return pca.pca(_samples(X, chunk_size), n_components)
+
+
+def test_many_features_are_copied_once():
+    """scikit-learn's PCA would copy what is a copy already."""
+    X = np.random.default_rng(0).normal(size=(1_000, 2_500)).astype(np.float32)
+    samples, before = _samples(X), X.copy()
+    tracemalloc.start()
+    try:
+        pca.principal_components(samples, 4)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * X.nbytes
+    np.testing.assert_array_equal(X, before)
 
 
 def _table(rng, n, p, offset=0.0):

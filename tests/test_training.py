@@ -586,6 +586,69 @@ def _torchs_rates(n_steps, peak, pct_start):
     return rates
 
 
+class Steps(Callback):
+    """Keeps by how much each weight changes in the first step, and the groups of the optimizer."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.groups = net.optimizer_.param_groups
+        self.start = {name: w.detach().clone() for name, w in net.module_.named_parameters()}
+
+    def on_batch_end(self, net, **kwargs):
+        if not hasattr(self, "changes"):
+            weights = net.module_.named_parameters()
+            self.changes = {
+                name: float((w.detach() - self.start[name]).abs().max()) for name, w in weights
+            }
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """40 samples of 12,544 features, four times as many as a layer of full rate has."""
+    return np.random.default_rng(0).standard_normal((40, 12_544)).astype(np.float32)
+
+
+def test_layers_with_many_inputs_have_a_rate_that_is_lower_in_proportion(wide):
+    """In its first step, Adam changes a weight by the rate, a 25th of the peak."""
+    steps = Steps()
+    parameters = {"hidden_layer_sizes": (8,), "alpha": 0.0, "init": "random"}
+    _fit(wide, learning_rate_init=1.0, skorch_callbacks=[steps], **parameters)
+    assert len(steps.changes) == 8
+    for name, change in steps.changes.items():
+        factor = 1 / 4 if name == "encoder.residual.0.weight" else 1
+        np.testing.assert_allclose(change, factor / 25, rtol=1e-2, err_msg=name)
+
+
+def test_the_linear_path_of_the_encoder_has_a_lower_rate_too(wide):
+    steps = Steps()
+    _fit(wide, hidden_layer_sizes=(8,), learning_rate_init=0.1, skorch_callbacks=[steps])
+    peaks = {tuple(p.shape): g["initial_lr"] for g in steps.groups for p in g["params"]}
+    assert {shape: rate for shape, rate in peaks.items() if rate != 0.1} == {
+        (2, 12_544): pytest.approx(0.025),
+        (8, 12_544): pytest.approx(0.025),
+    }
+    # After the last step, all rates are the same fraction of their peaks.
+    rates = [group["lr"] / group["initial_lr"] for group in steps.groups]
+    np.testing.assert_allclose(rates, 4e-6, rtol=1e-3)
+
+
+def test_the_fast_optimizer_trains_layers_with_many_inputs_alike(wide):
+    """A callback makes torch's Adam step one weight at a time."""
+    fits = [
+        _fit(wide, hidden_layer_sizes=(8,), alpha=0.3, batch_size=8, skorch_callbacks=callbacks)
+        for callbacks in (None, [Steps()])
+    ]
+    np.testing.assert_allclose(fits[0].loss_curve_, fits[1].loss_curve_, rtol=1e-5)
+    np.testing.assert_allclose(*(fit.validation_scores_ for fit in fits), atol=1e-5)
+
+
+def test_an_optimizer_of_the_user_has_one_rate(wide):
+    """Some, such as this one, accept no other."""
+    steps = Steps()
+    parameters = {"optimizer": torch.optim.LBFGS, "max_iter": 1, "skorch_callbacks": [steps]}
+    _fit(wide, hidden_layer_sizes=(8,), **parameters)
+    assert len(steps.groups) == 1
+
+
 @pytest.mark.parametrize(
     "optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.LBFGS]
 )
@@ -680,7 +743,8 @@ def test_alpha_shrinks_the_residual_path_of_the_decoder_and_wide_layers_of_the_e
 )
 def test_auto_makes_about_3000_steps_within_5_and_300_epochs(n_rows, batch_size, expected):
     settings = training_settings(
-        "adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0, np.random.default_rng(0), SINGLE
+        *(torch.nn.Linear(2, 1), "adam", 1e-2, 0.0, batch_size, "auto", n_rows, None, 0),
+        *(np.random.default_rng(0), SINGLE),
     )
     assert settings["max_epochs"] == expected
 

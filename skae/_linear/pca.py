@@ -131,7 +131,8 @@ def principal_components(samples, n_components):
             total = samples.moments.squares.sum() / samples.standardizer.scale**2
             total /= samples.moments.weight - 1
         elif samples.source.sample_weight is None:
-            pca = PCA(rank, random_state=samples.seed).fit(_to_decompose(samples, rank))
+            X = _to_decompose(samples, rank)
+            pca = PCA(rank, copy=False, random_state=samples.seed).fit(X)
             components, values = _that_vary(pca.components_, pca.explained_variance_)
             return components, values, pca.noise_variance_
         else:

@@ -51,6 +51,7 @@ def count_no_change(max_iter, n_epochs):
 
 
 def training_settings(
+    module,
     optimizer,
     learning_rate_init,
     alpha,
@@ -62,7 +63,7 @@ def training_settings(
     rng,
     group,
 ):
-    """Settings of the net for `n_samples` training samples of a group of processes.
+    """Settings of the net of a module for `n_samples` training samples of a group of processes.
 
     They comprise the optimizer, the one-cycle learning rate, the batches and the callbacks.
     """
@@ -95,13 +96,13 @@ def training_settings(
             *([("gradient_sum", GradientSum(group))] if group.size > 1 else []),
             # Weight decay uses the rate of the current step, before the next rate is set.
             *([("weight_decay", WeightDecay(alpha))] if alpha else []),
-            ("learning_rate", OneCycle(n_steps, learning_rate_init)),
+            ("learning_rate", OneCycle(n_steps)),
             ("averaging", Averaging(n_steps)),
             *(skorch_callbacks or []),
             *printing,
         ],
         "verbose": verbose,
-        **optimizer_settings(optimizer, skorch_callbacks),
+        **optimizer_settings(optimizer, learning_rate_init, module, skorch_callbacks),
     }
 
 

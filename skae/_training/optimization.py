@@ -2,6 +2,7 @@
 
 import math
 from copy import deepcopy
+from glob import escape
 
 import torch
 from skorch.callbacks import Callback
@@ -9,6 +10,9 @@ from skorch.callbacks import Callback
 WARM_UP = 0.1  # fraction of the steps in which the learning rate rises to its peak
 EMA_HORIZON = 0.03  # time constant of the moving average, as a fraction of the steps
 MIN_DECAYED_FAN_IN = 256  # layers of the encoder with more inputs have weight decay
+# Layers with more inputs have a lower rate. The default rate was chosen for layers with at most as
+# many, which are those of convolutional networks for images of 28 x 28 pixels.
+FULL_RATE_FAN_IN = 3136
 
 
 class Averaging(Callback):
@@ -97,22 +101,22 @@ class OneCycle(Callback):
 
     Along cosines, the rate rises from a 25th of its peak to the peak, and falls to almost zero.
     The rates are those of ``torch.optim.lr_scheduler.OneCycleLR``, which would take a tenth of the
-    time of a step with small batches.
+    time of a step with small batches. The peak of each group of parameters is the rate that the
+    optimizer was made with, which is noted as the schedules of torch do.
 
     Parameters
     ----------
     n_steps : int
         Length of the schedule, at least 3.
-    peak : float
-        Highest learning rate.
     """
 
-    def __init__(self, n_steps, peak):
+    def __init__(self, n_steps):
         self.n_steps = n_steps
-        self.peak = peak
 
     def on_train_begin(self, net, **kwargs):
         self._step = 0
+        for group in net.optimizer_.param_groups:
+            group["initial_lr"] = group["lr"]
         self._set_next(net)
 
     def on_batch_end(self, net, **kwargs):
@@ -120,19 +124,18 @@ class OneCycle(Callback):
 
     def _set_next(self, net):
         if self._step < self.n_steps:  # there is no rate after the last step
-            rate = self._rate(self._step)
+            fraction = self._fraction(self._step)
             for group in net.optimizer_.param_groups:
-                group["lr"] = rate
+                group["lr"] = fraction * group["initial_lr"]
         self._step += 1
 
-    def _rate(self, step):
-        low, top, end = self.peak / 25, max(WARM_UP * self.n_steps, 2) - 1, self.n_steps - 1
+    def _fraction(self, step):
+        """Rate of a step as a fraction of the peak."""
+        first, top, end = 1 / 25, max(WARM_UP * self.n_steps, 2) - 1, self.n_steps - 1
         if step <= top:
-            return self.peak + (low - self.peak) * (1 + math.cos(math.pi * step / top)) / 2
-        return (
-            low / 1e4
-            + (self.peak - low / 1e4) * (1 + math.cos(math.pi * (step - top) / (end - top))) / 2
-        )
+            return 1 + (first - 1) * (1 + math.cos(math.pi * step / top)) / 2
+        last = first / 1e4
+        return last + (1 - last) * (1 + math.cos(math.pi * (step - top) / (end - top))) / 2
 
 
 class WeightDecay(Callback):
@@ -161,7 +164,8 @@ class WeightDecay(Callback):
 
     @torch.no_grad()
     def on_batch_end(self, net, **kwargs):
-        factor = 1 - self.alpha * net.optimizer_.param_groups[0]["lr"] / net.lr
+        group = net.optimizer_.param_groups[0]  # in all groups, the ratio is the same
+        factor = 1 - self.alpha * group["lr"] / group["initial_lr"]
         for weight in self._weights:
             if weight.requires_grad:  # a callback may have frozen parameters
                 weight.mul_(factor)
@@ -196,13 +200,18 @@ class FlatAdam(torch.optim.Adam):
         views = []
         for p in parameters:
             start, n_values = p.storage_offset(), p.numel()
-            if views and views[-1][1] == start:
+            if views and views[-1][1] == start and _share_memory(views[-1][2], p):
                 views[-1][1] += n_values
             else:
                 views.append([start, start + n_values, p])
         return [
             p.detach().as_strided((end - start,), (1,)).requires_grad_() for start, end, p in views
         ]
+
+
+def _share_memory(p, q):
+    """Whether two parameters are views of one vector: each group has its own."""
+    return p.untyped_storage().data_ptr() == q.untyped_storage().data_ptr()
 
 
 def _fan_in(layer):
@@ -223,10 +232,33 @@ def _join(parameters):
     return vector
 
 
-def optimizer_settings(optimizer, skorch_callbacks):
+def optimizer_settings(optimizer, learning_rate_init, module, skorch_callbacks):
     """Settings of the net for an optimizer, given by its name or class."""
     if optimizer != "adam":
         return {"optimizer": optimizer}
+    groups = {"optimizer__param_groups": _slower_groups(module, learning_rate_init)}
     if skorch_callbacks:  # they may freeze a parameter, or look it up in the optimizer
-        return {"optimizer": torch.optim.Adam, "optimizer__fused": True}
-    return {"optimizer": FlatAdam}
+        return {"optimizer": torch.optim.Adam, "optimizer__fused": True, **groups}
+    return {"optimizer": FlatAdam, **groups}
+
+
+def _slower_groups(module, learning_rate_init):
+    """Parameters with a lower learning rate, in the form that skorch expects: patterns of names.
+
+    A step of Adam changes each weight by about the rate, and the output of a layer by about the
+    rate times its number of inputs. From a fan-in on, the rate of a layer's weights is therefore
+    inversely proportional to it, as in the maximal update parametrization [1]_.
+
+    References
+    ----------
+    .. [1] Yang, G. et al. (2022). Tensor Programs V: Tuning large neural networks via zero-shot
+       hyperparameter transfer. arXiv:2203.03466.
+    """
+    return [
+        (
+            f"{escape(name)}.weight",
+            {"lr": learning_rate_init * FULL_RATE_FAN_IN / _fan_in(layer)},
+        )
+        for name, layer in module.named_modules()
+        if _fan_in(layer) > FULL_RATE_FAN_IN
+    ]
