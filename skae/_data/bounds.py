@@ -38,6 +38,15 @@ def bounds(moments, *, everywhere=False):
     return lower, -_lower_bounds(-high, moments.high_weight, varies, moments.weight)
 
 
+def clip_in_place(X, lower, upper):
+    """Clip X to the bounds of its features; the array is modified, and returned.
+
+    With arrays of bounds, ``np.clip`` takes several times as long for float32.
+    """
+    np.maximum(X, lower.astype(X.dtype), out=X)
+    return np.minimum(X, upper.astype(X.dtype), out=X)
+
+
 def _lower_bounds(low, weight_on_it, varies, weight):
     crowded = weight_on_it >= np.maximum(MIN_SAMPLES, MIN_FRACTION * weight)
     lower = np.where(crowded, low, -np.inf).astype(np.float64)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.utils import gen_batches
 
+from skae._data.bounds import clip_in_place
 from skae._data.joint_moments import JointMoments
 from skae._data.missing import ConstantFill
 
@@ -125,7 +126,7 @@ class GaussianNoise(Corruption):
         noisy = rng.standard_normal(X.shape, dtype=X.dtype)
         noisy *= X.dtype.type(self.std)
         noisy += X
-        return np.clip(noisy, self.lower.astype(X.dtype), self.upper.astype(X.dtype), out=noisy)
+        return clip_in_place(noisy, self.lower, self.upper)
 
     def joint_moments(self, moments, chunks, rng, *, cross):
         n, p = moments.weight, len(moments.mean)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skae._data.bounds import bounds
+from skae._data.bounds import bounds, clip_in_place
 
 # Training sums squared differences of standardized values in float32: above this, they overflow.
 _LARGEST = float(np.sqrt(np.finfo(np.float32).max))
@@ -104,7 +104,7 @@ class Standardizer:
         X = U * U.dtype.type(self.scale)
         X += self.mean.astype(U.dtype)
         # The network has clipped already: this corrects values that rounding put beyond a bound.
-        return np.clip(X, self.lower.astype(U.dtype), self.upper.astype(U.dtype), out=X)
+        return clip_in_place(X, self.lower, self.upper)
 
     @property
     def is_bounded(self):
