@@ -257,7 +257,9 @@ def test_fits_to_large_images_are_measured(tmp_path):
     sizes = {method: int(rows[method, "parameters"]["parameters"]) for method, _ in rows}
     assert sizes["PCA"] == (4 + 1) * 768
     assert sizes["skae conv"] - sizes["skae conv, no linear paths"] == 2 * 4 * 768
-    assert all(float(rows[method, "peak memory"]["mebibytes"]) > 0 for method in sizes)
+    peaks = [float(row["mebibytes"]) for row in rows.values() if row["what"] == "peak memory"]
+    assert len(peaks) == (3 if _module("engine").PROCESS.exists() else 0)
+    assert all(peak > 0 for peak in peaks)
 
 
 def test_crops_are_of_their_part_of_the_photographs(monkeypatch):
