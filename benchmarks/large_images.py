@@ -16,10 +16,10 @@ METHODS = PCA_NAME, CONV, RESIDUAL = "PCA", "skae conv", "skae conv, no linear p
 
 
 class Found(NamedTuple):
-    """What is measured of a fit; `parts` are pairs of a part of the fit and its seconds."""
+    """What is measured of a fit; `parts` has the seconds of each of its parts."""
 
     seconds: float
-    parts: list
+    parts: dict
     mse: float
     parameters: int
 
@@ -57,7 +57,10 @@ def _of_side(side, options):
         found = _fit(name, k, options.epochs, side, X, X_val, held_out)
         pca = pca or found
         values = [
-            *({"what": what, "seconds": s, "ratio": s / found.seconds} for what, s in found.parts),
+            *(
+                {"what": what, "seconds": seconds, "ratio": seconds / found.seconds}
+                for what, seconds in found.parts.items()
+            ),
             {"what": "fit", "seconds": found.seconds, "ratio": found.seconds / pca.seconds},
             {"what": "error", "mse": found.mse, "ratio": found.mse / pca.mse},
             {"what": "parameters", "parameters": found.parameters},
@@ -92,25 +95,25 @@ def _make(name, k, epochs, side, callbacks=None):
     )
 
 
+def _given(name, X_val):
+    """What `fit` is given beside the training images."""
+    return {} if name == PCA_NAME else {"X_val": X_val}
+
+
 def _fit(name, k, epochs, side, X, X_val, held_out):
     peers.pause()
-    clock = Clock()
-    estimator, parts = _make(name, k, epochs, side, [clock]), {}
-    if name == PCA_NAME:
-        estimator.fit(X)
-        seconds = perf_counter() - clock.began
-    else:
-        estimator.fit(X, X_val=X_val)
-        seconds = perf_counter() - clock.began
+    clock, parts = Clock(), {}
+    estimator = _make(name, k, epochs, side, [clock]).fit(X, **_given(name, X_val))
+    seconds = perf_counter() - clock.began
+    if name != PCA_NAME:
         parts = {"start": clock.start, "validation": clock.validation}
         parts["gradient steps"] = seconds - sum(parts.values())
     mse = reconstruction(held_out, reconstruct(estimator, held_out))["mse"]
-    return Found(seconds, parts.items(), mse, n_parameters(estimator))
+    return Found(seconds, parts, mse, n_parameters(estimator))
 
 
 def peak_of_fit(name, k, side, n_images):
     """Bytes at the peak of a fit of one epoch above what was there before, in this process."""
     X, X_val = _images(side, n_images, 0)
     _make(name, 2, 1, side).fit(X[:100])  # libraries load at a first fit
-    given = {} if name == PCA_NAME else {"X_val": X_val}
-    return peak_above(lambda: _make(name, k, 1, side).fit(X, **given))
+    return peak_above(lambda: _make(name, k, 1, side).fit(X, **_given(name, X_val)))
